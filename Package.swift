@@ -1,0 +1,342 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+// The architecture is this table: group by group, each module may import only what stands here.
+// Groups are listed bottom-up; `Scripts/check-architecture` refuses an arrow that points up.
+
+/// One module: its name, the modules it stands on, and the packages it borrows from.
+struct Module {
+  enum Kind { case library, c, system, executable }
+  var name: String
+  var kind = Kind.library
+  var on: [String] = []
+  var borrowing: [Target.Dependency] = []
+  /// What its tests need besides the module and what it stands on.
+  var testing: [String]
+
+  init(
+    _ name: String,
+    _ kind: Kind = .library,
+    on: [String] = [],
+    borrowing: [Target.Dependency] = [],
+    testing: [String] = []
+  ) {
+    (self.name, self.kind, self.on, self.borrowing) = (name, kind, on, borrowing)
+    self.testing = testing
+  }
+}
+
+let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let nio: [Target.Dependency] = [
+  .product(name: "NIOCore", package: "swift-nio"),
+  .product(name: "NIOPosix", package: "swift-nio"),
+  .product(name: "NIOHTTP1", package: "swift-nio"),
+  .product(name: "NIOSSL", package: "swift-nio-ssl"),
+  .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+]
+let certificates: [Target.Dependency] = [
+  .product(name: "X509", package: "swift-certificates"),
+  .product(name: "SwiftASN1", package: "swift-asn1"),
+]
+let sqlite = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
+
+let groups: [(folder: String, modules: [Module])] = [
+  (
+    "Vocabulary",
+    [
+      Module("CSodium", .system),
+      Module("CBLAKE2", .system),
+      Module("CZstandard", .system),
+      Module("Bytes"),
+      Module("Addressing", on: ["Bytes"]),
+      Module("Timing"),
+      Module("JSON", on: ["Bytes"]),
+      Module("Compression", on: ["Bytes", "CZstandard"]),
+      Module("Cryptography", on: ["Bytes", "CSodium", "CBLAKE2"], borrowing: [crypto]),
+      Module("Keys", on: ["Bytes", "Cryptography"]),
+    ]
+  ),
+  (
+    "DataPlane",
+    [
+      Module("Packets", on: ["Bytes", "Addressing"]),
+      Module("PacketFilter", on: ["Packets", "Bytes", "Addressing", "Timing"], testing: ["JSON"]),
+      Module(
+        "WireGuard",
+        on: ["Bytes", "Addressing", "Timing", "Cryptography", "Keys"],
+        testing: ["JSON"]
+      ),
+      Module("STUN", on: ["Bytes", "Addressing"], testing: ["JSON"]),
+      Module(
+        "Disco",
+        on: ["Bytes", "Addressing", "Cryptography", "Keys"],
+        testing: ["JSON"]
+      ),
+      Module(
+        "DERP",
+        on: ["Bytes", "Addressing", "Timing", "JSON", "Cryptography", "Keys"]
+      ),
+      Module(
+        "Magicsock",
+        on: ["STUN", "Disco", "DERP", "Addressing", "Timing", "Keys", "Bytes", "Cryptography"],
+        testing: ["JSON"]
+      ),
+      Module(
+        "PacketPipeline",
+        on: [
+          "Packets", "PacketFilter", "WireGuard", "Magicsock", "Disco", "DERP", "STUN", "Bytes",
+          "Addressing", "Timing", "Keys", "Cryptography",
+        ]
+      ),
+    ]
+  ),
+  (
+    "Host",
+    [
+      Module("HostSettings", on: ["Addressing"]),
+      Module("CHost", .c),
+      Module("HostIO", on: ["CHost", "Bytes", "Addressing", "Timing"]),
+      Module(
+        "HostConfiguration",
+        on: ["HostSettings", "CHost", "Addressing", "Bytes"],
+        borrowing: [logging]
+      ),
+      Module("HTTPTransport", on: ["Bytes", "Addressing", "CHost"], borrowing: nio + [logging]),
+    ]
+  ),
+  (
+    "ControlPlane",
+    [
+      Module(
+        "ControlProtocol",
+        on: ["Bytes", "Addressing", "Timing", "JSON", "Compression", "Cryptography", "Keys"]
+      ),
+      Module("ControlSession", on: ["ControlProtocol", "Timing", "Keys", "Bytes"]),
+      Module("Netmap", on: ["ControlProtocol", "Addressing", "Keys", "Timing", "JSON"]),
+      Module(
+        "LocalAPI",
+        on: ["ControlProtocol", "JSON", "Addressing", "Keys", "Timing", "Bytes"]
+      ),
+      Module(
+        "NodeConfiguration",
+        on: [
+          "Netmap", "ControlProtocol", "LocalAPI", "HostSettings", "PacketPipeline",
+          "PacketFilter", "WireGuard", "Magicsock", "DERP", "Addressing", "Keys", "JSON", "Timing",
+          "Packets",
+        ]
+      ),
+    ]
+  ),
+  (
+    "Node",
+    [
+      Module(
+        "DataPlaneDriver",
+        on: [
+          "PacketPipeline", "PacketFilter", "WireGuard", "Packets", "Magicsock", "DERP", "STUN",
+          "Disco", "HostIO", "HTTPTransport", "Bytes", "Addressing", "Timing", "Keys",
+          "Cryptography",
+        ],
+        borrowing: [logging]
+      ),
+      Module(
+        "NodeCore",
+        on: [
+          "DataPlaneDriver", "NodeConfiguration", "ControlSession", "ControlProtocol", "Netmap",
+          "LocalAPI", "HostSettings", "HostConfiguration", "HTTPTransport", "PacketPipeline",
+          "Magicsock", "DERP", "Addressing", "Keys", "Bytes", "Timing", "JSON", "Cryptography",
+        ],
+        borrowing: [logging]
+      ),
+      Module(
+        "NodeAPIs",
+        on: [
+          "NodeCore", "LocalAPI", "ControlProtocol", "HTTPTransport", "JSON", "Addressing", "Keys",
+          "Bytes", "Timing",
+        ],
+        borrowing: [logging]
+      ),
+    ]
+  ),
+  (
+    "Servers",
+    [
+      Module(
+        "RelayServer",
+        on: [
+          "DERP", "STUN", "HTTPTransport", "HostIO", "Keys", "Addressing", "Bytes", "Timing",
+          "Cryptography", "JSON",
+        ],
+        borrowing: [logging] + certificates + [crypto]
+      ),
+      Module(
+        "Coordination",
+        on: [
+          "ControlProtocol", "Addressing", "Keys", "Timing", "JSON", "Bytes", "Cryptography",
+        ]
+      ),
+      Module(
+        "CoordinationStore",
+        on: ["Coordination", "ControlProtocol", "Addressing", "Keys", "Timing", "JSON", "Bytes"],
+        borrowing: [sqlite]
+      ),
+      Module(
+        "CoordinationServer",
+        on: [
+          "Coordination", "CoordinationStore", "ControlProtocol", "HTTPTransport", "Addressing",
+          "Keys", "Timing", "JSON", "Bytes", "Compression", "Cryptography", "DERP",
+        ],
+        borrowing: [logging]
+      ),
+    ]
+  ),
+  (
+    "Commands",
+    [
+      Module(
+        "CommandLine",
+        on: ["JSON", "Bytes"],
+        borrowing: [arguments, logging]
+      ),
+      Module(
+        "martletd",
+        .executable,
+        on: [
+          "CommandLine", "NodeCore", "NodeAPIs", "DataPlaneDriver", "HostConfiguration",
+          "HTTPTransport", "LocalAPI", "Addressing",
+        ],
+        borrowing: [arguments, logging]
+      ),
+      Module(
+        "martlet",
+        .executable,
+        on: [
+          "CommandLine", "LocalAPI", "ControlProtocol", "HTTPTransport", "JSON", "Addressing",
+          "Keys", "Bytes", "Timing",
+        ],
+        borrowing: [arguments, logging]
+      ),
+      Module(
+        "martlet-derp",
+        .executable,
+        on: ["CommandLine", "RelayServer", "HTTPTransport", "Addressing", "Keys"],
+        borrowing: [arguments, logging]
+      ),
+      Module(
+        "martlet-control",
+        .executable,
+        on: [
+          "CommandLine", "CoordinationServer", "CoordinationStore", "Coordination", "RelayServer",
+          "ControlProtocol", "HTTPTransport", "JSON", "Addressing", "Keys", "Timing", "Bytes",
+        ],
+        borrowing: [arguments, logging]
+      ),
+    ]
+  ),
+]
+
+let modules = Dictionary(
+  uniqueKeysWithValues: groups.flatMap { group in
+    group.modules.map { ($0.name, (folder: group.folder, module: $0)) }
+  }
+)
+
+/// `SLICE=WireGuard,Netmap swift test` builds those modules, what they stand on, and their tests only.
+let asked = Context.environment["SLICE"].map { Set($0.split(separator: ",").map(String.init)) }
+let slice: Set<String> = {
+  guard var waiting = asked.map(Array.init) else { return Set(modules.keys) }
+  for name in waiting { waiting += modules[name]?.module.testing ?? [] }
+  var reached: Set<String> = []
+  while let name = waiting.popLast() {
+    if reached.insert(name).inserted { waiting += modules[name]?.module.on ?? [] }
+  }
+  return reached
+}()
+
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+func target(_ module: Module, in folder: String) -> Target {
+  let path = "Sources/\(folder)/\(module.name)"
+  let dependencies = module.on.map { Target.Dependency.target(name: $0) } + module.borrowing
+  return switch module.kind {
+  case .library:
+    .target(name: module.name, dependencies: dependencies, path: path, swiftSettings: strict)
+  case .c: .target(name: module.name, path: path)
+  case .system: .systemLibrary(name: module.name, path: path)
+  case .executable:
+    .executableTarget(
+      name: module.name,
+      dependencies: dependencies,
+      path: path,
+      swiftSettings: strict
+    )
+  }
+}
+
+func tests(of module: Module, in folder: String) -> Target {
+  .testTarget(
+    name: "\(module.name)Tests",
+    dependencies: ([module.name] + module.on + module.testing).map { .target(name: $0) }
+      + module.borrowing,
+    path: "Tests/\(folder)/\(module.name)Tests",
+    swiftSettings: strict
+  )
+}
+
+let chosen = groups.flatMap { group in
+  group.modules.filter { slice.contains($0.name) }.map { (group.folder, $0) }
+}
+let borrowed = Set(chosen.flatMap { $0.1.borrowing.map { String(describing: $0) } }).joined()
+func needed(_ name: String, _ package: Package.Dependency) -> [Package.Dependency] {
+  borrowed.contains("\"\(name)\"") ? [package] : []
+}
+
+let package = Package(
+  name: "martlet",
+  platforms: [.macOS(.v15)],
+  dependencies:
+    // Pinned exactly: one module reaches into its BoringSSL, which promises no stable interface.
+    needed(
+      "swift-crypto",
+      .package(url: "https://github.com/apple/swift-crypto.git", exact: "4.5.2")
+    )
+    + needed("swift-log", .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"))
+    + needed(
+      "swift-argument-parser",
+      .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0")
+    )
+    + needed("swift-nio", .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"))
+    + needed(
+      "swift-nio-ssl",
+      .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0")
+    )
+    + needed(
+      "swift-nio-http2",
+      .package(url: "https://github.com/apple/swift-nio-http2.git", from: "1.46.0")
+    )
+    + needed(
+      "swift-certificates",
+      .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.0")
+    )
+    + needed(
+      "swift-asn1",
+      .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.0")
+    )
+    + needed("GRDB.swift", .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0")),
+  targets: chosen.map { target($0.1, in: $0.0) }
+    + chosen.filter { asked?.contains($0.1.name) ?? true }.filter { $0.1.kind == .library }.map {
+      tests(of: $0.1, in: $0.0)
+    }
+)
