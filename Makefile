@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make up` and `make test` are all that a newcomer needs; the rest are steps of them.
+
+.DEFAULT_GOAL := help
+.PHONY: help up down join test build check lab lab-down clean
+
+help: ## Show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## Build, start a coordination server, a relay and this node; show the status
+	@Scripts/up
+
+down: ## Stop what `make up` or `make join` started and leave nothing behind
+	@Scripts/down
+
+join: ## Join this machine to a tailnet: make join LOGIN_SERVER=URL AUTH_KEY=KEY
+	@LOGIN_SERVER='$(LOGIN_SERVER)' AUTH_KEY='$(AUTH_KEY)' Scripts/join
+
+test: ## Run every test
+	@Scripts/test
+
+build: ## Build the release binaries into .build-release
+	@Scripts/build-release
+
+check: ## Format, headers, arrows between modules, links: seconds
+	@Scripts/check
+
+lab: ## Bring up a small internet in network namespaces and leave it running
+	@Scripts/build-release && Scripts/lab/lab up && Scripts/lab/tailnet up
+
+lab-down: ## Remove the small internet
+	@Scripts/lab/tailnet down; Scripts/lab/lab down
+
+clean: ## Remove what was built
+	rm -rf .build .build-release
