@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Which path two nodes find through which networks, and that traffic survives what happens to it."""
+import hashlib, json, os, pathlib, socket, subprocess, sys, threading, time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
+from harness import PATIENCE, Node, Skip, eventually, main, require_tool, run, test
+from laboratory import laboratory
+
+SENDER = """
+import socket, sys
+address, port, megabytes = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+stream = socket.create_connection((address, port), timeout=120)
+block = bytes(range(256)) * 256
+total = int(megabytes * 1e6)
+sent = 0
+while sent < total:
+    piece = block[: min(len(block), total - sent)]
+    stream.sendall(piece)
+    sent += len(piece)
+    print(sent, flush=True)
+stream.shutdown(socket.SHUT_WR)
+print("answer", stream.recv(100).decode(), flush=True)
+"""
+RECEIVER = """
+import hashlib, socket, sys
+listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("::", int(sys.argv[1])))
+listener.listen()
+print("listening", flush=True)
+stream, _ = listener.accept()
+digest, count = hashlib.sha256(), 0
+while block := stream.recv(1 << 16):
+    digest.update(block)
+    count += len(block)
+    print(count, flush=True)
+stream.sendall(f"{count} {digest.hexdigest()}".encode())
+"""
+
+
+class Transfer:
+    """A TCP transfer from one node to another, whose progress can be watched."""
+
+    port = 7000
+
+    def __init__(self, source, destination, megabytes):
+        Transfer.port += 1
+        self.expected = int(megabytes * 1e6)
+        self.received = 0
+        self.answer = None
+        self.receiver = destination.host.spawn(
+            sys.executable, "-c", RECEIVER, self.port, stdout=subprocess.PIPE, text=True)
+        assert self.receiver.stdout.readline() == "listening\n"
+        self.sender = source.host.spawn(
+            sys.executable, "-c", SENDER, destination.ip(), self.port, megabytes, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self.watch_receiver, daemon=True).start()
+        threading.Thread(target=self.watch_sender, daemon=True).start()
+
+    def watch_receiver(self):
+        for line in self.receiver.stdout:
+            self.received = int(line)
+
+    def watch_sender(self):
+        for line in self.sender.stdout:
+            if line.startswith("answer"):
+                self.answer = line.split()[1:]
+
+    def reach(self, fraction):
+        eventually(f"{fraction:.0%} of the transfer arrives", lambda: self.received >= self.expected * fraction,
+                   patience=3 * PATIENCE)
+
+    def finish(self):
+        eventually("the transfer ends", lambda: self.answer, patience=5 * PATIENCE)
+        block = bytes(range(256)) * 256
+        digest = hashlib.sha256()
+        left = self.expected
+        while left:
+            digest.update(block[:left] if left < len(block) else block)
+            left -= min(left, len(block))
+        assert self.answer == [str(self.expected), digest.hexdigest()], self.answer
+
+
+def paths(node):
+    """Bytes sent by path: direct and over the relay."""
+    found = node.metrics()
+    total = {"direct": 0, "derp": 0}
+    for name, value in found.items():
+        if "outbound_bytes_total" in name:
+            total["direct" if "direct" in name else "derp"] += value
+    return total
+
+
+def becomes_direct(one, other):
+    """Sends until the path is direct."""
+    done = one.call("ping", "--until-direct", "--c", "60", "--timeout", "5s", other.ip(), check=False, timeout=400)
+    assert done.returncode == 0, f"no direct path: {done.stdout}{done.stderr}"
+    eventually("the status tells the direct path", lambda: one.is_direct(other))
+
+
+def stays_relayed(one, other):
+    done = one.call("ping", "--until-direct", "--c", "8", "--timeout", "5s", other.ip(), check=False, timeout=200)
+    assert "via DERP" in done.stdout, done.stdout + done.stderr
+    assert not one.is_direct(other), one.peer(other)
+
+
+@test("two nodes on one network talk directly, over both families inside")
+def same_network(lab):
+    lab.nat("easy", "lan1")
+    one, other = lab.node("lan1"), lab.node("lan2")
+    becomes_direct(one, other)
+    eventually("a ping over IPv4", lambda: one.reaches(other))
+    eventually("a ping over IPv6", lambda: one.reaches(other, family=6))
+    address = one.peer(other)["CurAddr"].rsplit(":", 1)[0]
+    assert address in lab.hosts["lan2"].addresses(), f"{address} is not the neighbour's own address"
+
+
+@test("two nodes behind friendly NATs punch through and talk directly")
+def friendly(lab):
+    lab.nat("easy", "home1", "home2")
+    one, other = lab.node("home1", fresh=True), lab.node("home2", fresh=True)
+    eventually("a ping", lambda: one.reaches(other))
+    becomes_direct(one, other)
+
+
+@test("two nodes behind symmetric NATs talk over the relay")
+def symmetric(lab):
+    lab.nat("hard", "home1", "home2")
+    one, other = lab.node("home1", fresh=True), lab.node("home2", fresh=True)
+    eventually("a ping", lambda: one.reaches(other))
+    stays_relayed(one, other)
+    before = paths(one)["derp"]
+    one.ping(other.ip(), count=3)
+    assert paths(one)["derp"] > before
+
+
+@test("a node whose network blocks UDP talks over the relay")
+def blocked(lab):
+    lab.nat("blocked", "home1")
+    lab.nat("easy", "home2")
+    one, other = lab.node("home1", fresh=True), lab.node("home2", fresh=True)
+    eventually("a ping", lambda: one.reaches(other))
+    stays_relayed(one, other)
+
+
+@test("a transfer over a direct path survives the death and return of the other daemon")
+def daemon_killed(lab):
+    lab.nat("easy", "home1", "home2")
+    one, other = lab.node("home1", fresh=True), lab.node("home2", fresh=True)
+    becomes_direct(one, other)
+    before = paths(one)
+    transfer = Transfer(one, other, 40)
+    transfer.reach(0.2)
+    other.daemon.kill()
+    other.start()
+    transfer.finish()
+    after = paths(one)
+    assert after["direct"] - before["direct"] > 10e6, (before, after)
+
+
+@test("a transfer over the relay survives the relay's death and return")
+def relay_killed(lab):
+    lab.nat("hard", "home1", "home2")
+    one, other = lab.node("home1", fresh=True), lab.node("home2", fresh=True)
+    eventually("a ping", lambda: one.reaches(other))
+    before = paths(one)
+    transfer = Transfer(one, other, 20)
+    transfer.reach(0.2)
+    lab.control.daemon.kill()
+    lab.control.start()
+    transfer.finish()
+    after = paths(one)
+    assert after["derp"] - before["derp"] > 10e6 and after["direct"] == before["direct"], (before, after)
+
+
+@test("a direct transfer does not notice that the coordination server dies")
+def server_killed(lab):
+    lab.nat("easy", "lan1")
+    one, other = lab.node("lan1"), lab.node("lan2")
+    becomes_direct(one, other)
+    before = paths(one)
+    transfer = Transfer(one, other, 40)
+    transfer.reach(0.1)
+    lab.control.daemon.kill()
+    transfer.reach(0.6)
+    lab.control.start()
+    transfer.finish()
+    after = paths(one)
+    assert after["direct"] - before["direct"] > 30e6, (before, after)
+    eventually("both are online again", lambda: all(node["online"] for node in lab.control.nodes()
+                                                    if node["ip_addresses"][0] in (one.ip(), other.ip())))
+
+
+@test("a transfer survives a change of address")
+def address_change(lab):
+    lab.nat("easy", "lan1")
+    one, other = lab.node("lan1"), lab.node("lan2")
+    becomes_direct(one, other)
+    host = lab.hosts["lan2"]
+    old = host.addresses()[0]
+    new = old.rsplit(".", 1)[0] + ".77"
+    link = json.loads(host.run("ip", "-j", "route", "get", "10.99.0.1").stdout)[0]
+    transfer = Transfer(one, other, 40)
+    transfer.reach(0.2)
+    host.run("ip", "address", "add", f"{new}/24", "dev", link["dev"])
+    host.run("ip", "address", "delete", f"{old}/24", "dev", link["dev"])
+    host.run("ip", "route", "replace", "default", "via", link["gateway"])
+    transfer.finish()
+    eventually("the new address is the path", lambda: new in (one.peer(other) or {}).get("CurAddr", ""))
+    host.run("ip", "address", "add", f"{old}/24", "dev", link["dev"])
+    host.run("ip", "address", "delete", f"{new}/24", "dev", link["dev"])
+    host.run("ip", "route", "replace", "default", "via", link["gateway"])
+
+
+@test("a path that dies falls back to the relay and comes back")
+def path_dies(lab):
+    lab.nat("easy", "home1", "home2")
+    one, other = lab.node("home1", fresh=True), lab.node("home2", fresh=True)
+    becomes_direct(one, other)
+    lab.nat("blocked", "home2")
+    eventually("pings go over the relay", lambda: one.reaches(other))
+    eventually("the status tells the relay", lambda: one.reaches(other) and not one.is_direct(other))
+    lab.nat("easy", "home2")
+    becomes_direct(one, other)
+
+
+@test("a removed node loses access at once")
+def removed(lab):
+    lab.nat("easy", "lan1")
+    one, other = lab.node("lan1"), lab.node("lan2")
+    eventually("a ping", lambda: one.reaches(other))
+    address = other.ip()
+    found = next(node for node in lab.control.nodes() if address in node["ip_addresses"])
+    lab.control.call("nodes", "delete", found["id"], "--force")
+    eventually("the peer is gone", lambda: one.peer(address) is None, patience=10)
+    assert not one.reaches(address)
+    eventually("the removed node says that it must log in", lambda: other.status()["BackendState"] == "NeedsLogin")
+    lab.nodes.pop("lan2").daemon.stop()
+
+
+@test("an expired node loses access at once")
+def expired(lab):
+    one, other = lab.node("lan1"), lab.node("home2")
+    eventually("a ping", lambda: one.reaches(other))
+    address = other.ip()
+    found = next(node for node in lab.control.nodes() if address in node["ip_addresses"])
+    lab.control.call("nodes", "expire", found["id"])
+    eventually("the peer is not reached", lambda: not one.reaches(address), patience=20)
+    lab.nodes.pop("home2").daemon.stop()
+
+
+if __name__ == "__main__":
+    main(laboratory)
