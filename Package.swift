@@ -64,17 +64,16 @@ let groups: [(folder: String, modules: [Module])] = [
     "DataPlane",
     [
       Module("Packets", on: ["Bytes", "Addressing"]),
-      Module("PacketFilter", on: ["Packets", "Bytes", "Addressing", "Timing"], testing: ["JSON"]),
+      Module("PacketFilter", on: ["Packets", "Bytes", "Addressing"]),
       Module(
         "WireGuard",
         on: ["Bytes", "Addressing", "Timing", "Cryptography", "Keys"],
         testing: ["JSON"]
       ),
-      Module("STUN", on: ["Bytes", "Addressing"], testing: ["JSON"]),
+      Module("STUN", on: ["Bytes", "Addressing"]),
       Module(
         "Disco",
-        on: ["Bytes", "Addressing", "Cryptography", "Keys"],
-        testing: ["JSON"]
+        on: ["Bytes", "Addressing", "Cryptography", "Keys"]
       ),
       Module(
         "DERP",
@@ -82,8 +81,7 @@ let groups: [(folder: String, modules: [Module])] = [
       ),
       Module(
         "Magicsock",
-        on: ["STUN", "Disco", "DERP", "Addressing", "Timing", "Keys", "Bytes", "Cryptography"],
-        testing: ["JSON"]
+        on: ["STUN", "Disco", "DERP", "Addressing", "Timing", "Keys", "Bytes", "Cryptography"]
       ),
       Module(
         "PacketPipeline",
@@ -105,7 +103,7 @@ let groups: [(folder: String, modules: [Module])] = [
         on: ["HostSettings", "CHost", "Addressing", "Bytes"],
         borrowing: [logging]
       ),
-      Module("HTTPTransport", on: ["Bytes", "Addressing", "CHost"], borrowing: nio + [logging]),
+      Module("HTTPTransport", on: ["Bytes", "Addressing"], borrowing: nio + [logging]),
     ]
   ),
   (

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Addressing
+
+/// Any set of addresses of both families, as disjoint spans in order.
+///
+/// Rules name prefixes, single addresses and ranges alike; all become spans, and membership is a
+/// binary search.
+public struct AddressSet: Hashable, Sendable {
+  private struct Span: Hashable, Sendable {
+    var first: UInt128
+    var last: UInt128
+  }
+
+  private var v4: [Span] = []
+  private var v6: [Span] = []
+
+  /// The set of no address.
+  public init() {}
+
+  /// The union of `prefixes`, host bits ignored.
+  public init(_ prefixes: some Sequence<IPPrefix>) {
+    for prefix in prefixes {
+      insert(prefix.masked.address, through: prefix.lastAddress)
+    }
+    normalise()
+  }
+
+  /// The addresses from `first` to `last`; empty when they are of two families or out of order.
+  public init(from first: IPAddress, through last: IPAddress) {
+    guard first.family == last.family, first <= last else { return }
+    insert(first, through: last)
+  }
+
+  /// Every address of both families.
+  public static let everything = AddressSet([.everything(.v4), .everything(.v6)])
+
+  /// Whether no address is in it.
+  public var isEmpty: Bool { v4.isEmpty && v6.isEmpty }
+
+  /// Whether it has an address of `family`.
+  public func hasAny(of family: IPAddress.Family) -> Bool {
+    family == .v4 ? !v4.isEmpty : !v6.isEmpty
+  }
+
+  /// Whether it has all addresses of `family`.
+  public func hasAll(of family: IPAddress.Family) -> Bool {
+    family == .v4
+      ? v4.first == Span(first: 0, last: UInt128(UInt32.max))
+      : v6.first == Span(first: 0, last: .max)
+  }
+
+  /// Whether `address` is in it.
+  public func contains(_ address: IPAddress) -> Bool {
+    Self.contains(Self.number(address), in: address.isV4 ? v4 : v6)
+  }
+
+  /// Adds the members of `other`.
+  public mutating func formUnion(_ other: AddressSet) {
+    v4 += other.v4
+    v6 += other.v6
+    normalise()
+  }
+
+  /// The fewest prefixes that make up the set, in order.
+  public var prefixes: [IPPrefix] {
+    v4.flatMap { Self.prefixes($0, .v4) } + v6.flatMap { Self.prefixes($0, .v6) }
+  }
+
+  private mutating func insert(_ first: IPAddress, through last: IPAddress) {
+    let span = Span(first: Self.number(first), last: Self.number(last))
+    if first.isV4 { v4.append(span) } else { v6.append(span) }
+  }
+
+  private mutating func normalise() {
+    v4 = Self.merged(v4)
+    v6 = Self.merged(v6)
+  }
+
+  private static func merged(_ spans: [Span]) -> [Span] {
+    var result: [Span] = []
+    for span in spans.sorted(by: { $0.first < $1.first }) {
+      if let last = result.last, last.last == .max || span.first <= last.last + 1 {
+        result[result.count - 1].last = max(last.last, span.last)
+      } else {
+        result.append(span)
+      }
+    }
+    return result
+  }
+
+  private static func contains(_ number: UInt128, in spans: [Span]) -> Bool {
+    var low = 0
+    var high = spans.count
+    while low < high {
+      let middle = (low + high) / 2
+      if number > spans[middle].last { low = middle + 1 } else { high = middle }
+    }
+    return low < spans.count && spans[low].first <= number
+  }
+
+  private static func prefixes(_ span: Span, _ family: IPAddress.Family) -> [IPPrefix] {
+    var result: [IPPrefix] = []
+    var first = span.first
+    while true {
+      var hostBits = min(first.trailingZeroBitCount, family.bitWidth)
+      while hostBits > 0, first | lowBits(hostBits) > span.last { hostBits -= 1 }
+      let last = first | lowBits(hostBits)
+      if let prefix = IPPrefix(address(first, family), length: family.bitWidth - hostBits) {
+        result.append(prefix)
+      }
+      guard last < span.last else { return result }
+      first = last + 1
+    }
+  }
+
+  private static func lowBits(_ count: Int) -> UInt128 {
+    count == 128 ? .max : (1 << UInt128(count)) - 1
+  }
+
+  private static func number(_ address: IPAddress) -> UInt128 {
+    UInt128(address.high) << 64 | UInt128(address.low)
+  }
+
+  private static func address(_ number: UInt128, _ family: IPAddress.Family) -> IPAddress {
+    let low = UInt64(truncatingIfNeeded: number)
+    return family == .v4
+      ? IPAddress(v4: UInt32(truncatingIfNeeded: low))
+      : IPAddress(high: UInt64(truncatingIfNeeded: number >> 64), low: low)
+  }
+}
