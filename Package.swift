@@ -15,16 +15,19 @@ struct Module {
   var borrowing: [Target.Dependency] = []
   /// What its tests need besides the module and what it stands on.
   var testing: [String]
+  /// Libraries of the system that become part of every program that uses it.
+  var linking: [String]
 
   init(
     _ name: String,
     _ kind: Kind = .library,
     on: [String] = [],
     borrowing: [Target.Dependency] = [],
-    testing: [String] = []
+    testing: [String] = [],
+    linking: [String] = []
   ) {
     (self.name, self.kind, self.on, self.borrowing) = (name, kind, on, borrowing)
-    self.testing = testing
+    (self.testing, self.linking) = (testing, linking)
   }
 }
 
@@ -55,8 +58,13 @@ let groups: [(folder: String, modules: [Module])] = [
       Module("Addressing", on: ["Bytes"]),
       Module("Timing"),
       Module("JSON", on: ["Bytes"]),
-      Module("Compression", on: ["Bytes", "CZstandard"]),
-      Module("Cryptography", on: ["Bytes", "CSodium", "CBLAKE2"], borrowing: [crypto]),
+      Module("Compression", on: ["Bytes", "CZstandard"], linking: [":libzstd.a"]),
+      Module(
+        "Cryptography",
+        on: ["Bytes", "CSodium", "CBLAKE2"],
+        borrowing: [crypto],
+        linking: [":libsodium.a", ":libb2.a"]
+      ),
       Module("Keys", on: ["Bytes", "Cryptography"]),
     ]
   ),
@@ -270,7 +278,13 @@ func target(_ module: Module, in folder: String) -> Target {
   let dependencies = module.on.map { Target.Dependency.target(name: $0) } + module.borrowing
   return switch module.kind {
   case .library:
-    .target(name: module.name, dependencies: dependencies, path: path, swiftSettings: strict)
+    .target(
+      name: module.name,
+      dependencies: dependencies,
+      path: path,
+      swiftSettings: strict,
+      linkerSettings: module.linking.map { .linkedLibrary($0) }
+    )
   case .c: .target(name: module.name, path: path)
   case .system: .systemLibrary(name: module.name, path: path)
   case .executable:

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Bytes
+public import Cryptography
+
+/// The private half of a machine key; the server's Noise key is one too.
+///
+/// It never prints itself; `text` must be asked for.
+public struct MachinePrivateKey: Hashable, Sendable, CustomStringConvertible {
+  private let key: KeyBytes
+  /// The public half.
+  public let publicKey: MachineKey
+
+  /// A private key from its 32 bytes, clamped; nil for any other count.
+  public init?(bytes: some Collection<UInt8>) {
+    guard bytes.count == 32, let key = KeyBytes(X25519.clamp(Array(bytes))),
+      let publicKey = MachineKey(bytes: X25519.publicKey(of: key.bytes))
+    else { return nil }
+    self.key = key
+    self.publicKey = publicKey
+  }
+
+  /// The key that `privkey:` and 64 hex digits spell.
+  public init?(_ text: String) {
+    guard text.hasPrefix("privkey:"), let bytes = Hex.decode(text.dropFirst(8)) else { return nil }
+    self.init(bytes: bytes)
+  }
+
+  /// A fresh key.
+  public static func generate(using entropy: inout Entropy) -> MachinePrivateKey {
+    guard let key = MachinePrivateKey(bytes: X25519.generate(using: &entropy)) else {
+      preconditionFailure("32 bytes make a private key")
+    }
+    return key
+  }
+
+  /// The 32 secret bytes.
+  public var bytes: [UInt8] { key.bytes }
+
+  /// The secret text form, for state files only.
+  public var text: String { "privkey:" + Hex.encode(bytes) }
+
+  /// Says what it is and nothing of its value.
+  public var description: String { "privkey:[redacted]" }
+}
