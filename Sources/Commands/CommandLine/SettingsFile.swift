@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import JSON
+
+/// A configuration file: a JSON object whose keys are the names of flags.
+///
+/// The layers of every daemon are: flag, over `MARTLET_*` variable, over this file, over default.
+package struct SettingsFile: Sendable {
+  /// Where it was read.
+  package let path: String
+  /// Each key with its value as a flag would be given it; lists are joined with commas.
+  package let values: [String: String]
+
+  /// Reads the file at `path`.
+  ///
+  /// - Returns: nil when there is no such file and `isRequired` is false.
+  /// - Throws: `CommandError` when it is missing though required, unreadable, or not such an object.
+  package static func read(
+    _ path: String,
+    isRequired: Bool
+  ) throws(CommandError) -> SettingsFile? {
+    guard let bytes = try SmallFile.read(path) else {
+      guard isRequired else { return nil }
+      throw CommandError(
+        "cannot read \(path): no such file",
+        hint: "Create it, or leave out --config.",
+        code: .configuration
+      )
+    }
+    return try SettingsFile(bytes, path: path)
+  }
+
+  /// Takes apart the content of a file.
+  package init(_ bytes: [UInt8], path: String) throws(CommandError) {
+    let tree: JSONValue
+    do {
+      tree = try JSONValue(parsing: bytes)
+    } catch {
+      throw CommandError("\(path) is not JSON: \(error)", code: .configuration)
+    }
+    guard case .object(let fields) = tree else {
+      throw CommandError(
+        "\(path) is not a JSON object",
+        hint: "Write {\"flag-name\": value, ...}.",
+        code: .configuration
+      )
+    }
+    var values: [String: String] = [:]
+    for (key, value) in fields {
+      guard let text = Self.text(value) else {
+        throw CommandError(
+          "the value of \"\(key)\" in \(path) is neither text, a number, true, false nor a list",
+          code: .configuration
+        )
+      }
+      guard values.updateValue(text, forKey: key) == nil else {
+        throw CommandError("\"\(key)\" stands twice in \(path)", code: .configuration)
+      }
+    }
+    (self.path, self.values) = (path, values)
+  }
+
+  private static func text(_ value: JSONValue) -> String? {
+    switch value {
+    case .string(let text): text
+    case .bool(let flag): flag.flagText
+    case .array(let elements):
+      elements.reduce(into: String?.some("")) { list, element in
+        guard case .string(let text) = element else {
+          list = nil
+          return
+        }
+        list = list.map { $0.isEmpty ? text : $0 + "," + text }
+      }
+    default: value.int.map(String.init)
+    }
+  }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Rows whose columns line up, for a terminal or a pager.
+package struct Table: Sendable {
+  private var rows: [[String]] = []
+  private let padding: Int
+
+  /// An empty table whose columns are `padding` spaces apart.
+  package init(padding: Int = 2) { self.padding = padding }
+
+  /// Appends a row; rows may differ in length.
+  package mutating func add(_ cells: String...) { rows.append(cells) }
+
+  /// Appends a row; rows may differ in length.
+  package mutating func add(row cells: [String]) { rows.append(cells) }
+
+  /// Whether it has no row.
+  package var isEmpty: Bool { rows.isEmpty }
+
+  /// One line a row; every column is as wide as its widest cell that another cell follows.
+  package var text: String {
+    var widths: [Int] = []
+    for row in rows {
+      for (column, cell) in row.dropLast().enumerated() {
+        if column == widths.count { widths.append(0) }
+        widths[column] = max(widths[column], cell.unicodeScalars.count)
+      }
+    }
+    return rows.map { line($0, widths: widths) + "\n" }.joined()
+  }
+
+  private func line(_ row: [String], widths: [Int]) -> String {
+    var text = ""
+    for (column, cell) in row.enumerated() {
+      text += cell
+      guard column < row.count - 1 else { break }
+      text += String(
+        repeating: " ",
+        count: widths[column] - cell.unicodeScalars.count + padding
+      )
+    }
+    while text.hasSuffix(" ") { text.removeLast() }
+    return text
+  }
+}
