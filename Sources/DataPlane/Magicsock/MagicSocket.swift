@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+public import Cryptography
+import DERP
+import Disco
+public import Keys
+public import Timing
+
+/// Decides by which way packets reach each peer: directly by UDP, or through a relay.
+///
+/// It finds out where this node may be reached and which relay is nearest (netcheck), pings the
+/// endpoints of peers to which packets go, and tells for every packet where to send it. It does not know
+/// WireGuard: the pipeline tells it what was authentic.
+///
+/// Its parts: `PeerPaths` (one peer), `PeerTable` (who is who), `OwnEndpoints`, `NetcheckRun` and
+/// `HomeChoice` (this node's place in the network), `DiscoSealer` (its voice).
+public struct MagicSocket: Sendable {
+  var sealer: DiscoSealer
+  var table = PeerTable()
+  var deadlines = DeadlineQueue<PeerID>()
+
+  var relayMap = RelayMap()
+  var staticEndpoints: [Endpoint] = []
+  var fixedHomeRegion: RegionID?
+  var isControlConnected = true
+  var connectedRelays: Set<RegionID> = []
+
+  var network: LocalNetwork?
+  var ownEndpoints = OwnEndpoints()
+  var home = HomeChoice()
+  var relayAddresses = RelayAddresses()
+  var netcheck: NetcheckRun?
+  var netcheckCount: UInt64 = 0
+  var lastReport: NetcheckReport?
+  var lastFullNetcheck: Instant?
+  /// A look at the network that must follow the one under way.
+  var refreshNext: (reason: RefreshReason, full: Bool)?
+  /// When our endpoints are looked at again.
+  var refreshAt: Instant?
+  /// Who is to be called once our endpoints are fresh.
+  var pendingCalls: [PeerID] = []
+  var lastActivity: Instant?
+
+  /// Path finding for a node without peers, on no network.
+  ///
+  /// - Parameters:
+  ///   - nodeKey: This node's WireGuard key.
+  ///   - discoKey: This run's discovery key.
+  ///   - entropy: Where random numbers come from.
+  public init(nodeKey: NodeKey, discoKey: DiscoPrivateKey, entropy: Entropy) {
+    sealer = DiscoSealer(nodeKey: nodeKey, privateKey: discoKey, entropy: entropy)
+  }
+
+  // MARK: Configuration
+
+  /// Makes the peers, the relays and the rest what `configuration` says, by difference.
+  ///
+  /// A peer with neither discovery key nor plain WireGuard is left out; of two peers with one node key
+  /// the lower number counts.
+  public mutating func apply(
+    _ configuration: Configuration,
+    at now: Instant,
+    into effects: inout Effects
+  ) {
+    sealer.nodeKey = configuration.nodeKey
+    isControlConnected = configuration.isControlConnected
+    let hadPeers = !table.peers.isEmpty
+    applyPeers(configuration.peers, at: now, into: &effects)
+    if configuration.fixedHomeRegion != fixedHomeRegion {
+      fixedHomeRegion = configuration.fixedHomeRegion
+      if let region = fixedHomeRegion { setHome(into: &effects) { $0.fix(region) } }
+    }
+    if configuration.relayMap != relayMap {
+      relayMap = configuration.relayMap
+      relayAddresses.forget()
+      refresh(.relayMapChanged, full: true, at: now, into: &effects)
+    }
+    if configuration.staticEndpoints != staticEndpoints {
+      staticEndpoints = configuration.staticEndpoints
+      publishEndpoints(nil, at: now, into: &effects)
+      refresh(.staticEndpointsChanged, full: false, at: now, into: &effects)
+    }
+    if !hadPeers, !table.peers.isEmpty {
+      lastActivity = now
+      refresh(.peersAppeared, full: false, at: now, into: &effects)
+    }
+  }
+
+  private mutating func applyPeers(
+    _ wanted: [PeerID: PeerPathConfiguration],
+    at now: Instant,
+    into effects: inout Effects
+  ) {
+    var usable: [PeerID: PeerPathConfiguration] = [:]
+    var seen: Set<NodeKey> = []
+    for (peer, configuration) in wanted.sorted(by: { $0.key < $1.key })
+    where configuration.isWireGuardOnly || !configuration.discoKey.isZero {
+      if seen.insert(configuration.nodeKey).inserted { usable[peer] = configuration }
+    }
+    for gone in table.peers.map(\.id) where usable[gone] == nil {
+      remove(gone, into: &effects)
+    }
+    for (peer, configuration) in usable.sorted(by: { $0.key < $1.key }) {
+      update(peer, configuration, at: now, into: &effects)
+    }
+  }
+
+  private mutating func remove(_ peer: PeerID, into effects: inout Effects) {
+    guard let slot = table.slot(of: peer) else { return }
+    let key = table.peers[slot].discoKey
+    table.peers[slot].setBest(nil, because: .peerRemoved, into: &effects)
+    table.remove(peer)
+    deadlines.remove(peer)
+    pendingCalls.removeAll { $0 == peer }
+    if table.peers(with: key).isEmpty { sealer.forget(key) }
+  }
+
+  private mutating func update(
+    _ peer: PeerID,
+    _ configuration: PeerPathConfiguration,
+    at now: Instant,
+    into effects: inout Effects
+  ) {
+    guard let slot = table.slot(of: peer) else {
+      return table.add(PeerPaths(id: peer, configuration, at: now))
+    }
+    let old = table.peers[slot].configuration
+    guard old != configuration else { return }
+    if old.isWireGuardOnly != configuration.isWireGuardOnly {
+      remove(peer, into: &effects)
+      return table.add(PeerPaths(id: peer, configuration, at: now))
+    }
+    if old.nodeKey != configuration.nodeKey { table.setNodeKey(configuration.nodeKey, at: slot) }
+    // An unchanged key in the netmap does not undo a newer one that came through the tunnel.
+    if old.discoKey != configuration.discoKey { replaceDiscoKey(configuration.discoKey, at: slot) }
+    table.peers[slot].configuration = configuration
+    if old.endpoints != configuration.endpoints {
+      table.peers[slot].updateNetmapCandidates(at: now)
+    }
+  }
+
+  /// Takes the disco key that a peer told through the tunnel.
+  ///
+  /// Only the key is replaced: the path stays, and ages out if it does not answer.
+  public mutating func learnDiscoKey(
+    _ key: DiscoKey,
+    of peer: PeerID,
+    at now: Instant,
+    into effects: inout Effects
+  ) {
+    guard let slot = table.slot(of: peer), table.peers[slot].plain == nil, !key.isZero,
+      key != sealer.publicKey
+    else { return }
+    replaceDiscoKey(key, at: slot)
+  }
+
+  private mutating func replaceDiscoKey(_ key: DiscoKey, at slot: Int) {
+    let old = table.peers[slot].discoKey
+    guard old != key, table.peers[slot].plain == nil else { return }
+    table.setDiscoKey(key, at: slot)
+    if table.peers(with: old).isEmpty { sealer.forget(old) }
+  }
+
+  // MARK: Time
+
+  /// When `handleTimeouts` wants to be called; nil when nothing waits.
+  public var nextTimeout: Instant? {
+    let earliest = min(
+      deadlines.first ?? .distantFuture,
+      netcheck?.nextTimeout ?? .distantFuture,
+      refreshAt ?? .distantFuture
+    )
+    return earliest == .distantFuture ? nil : earliest
+  }
+
+  /// Does what has become due.
+  public mutating func handleTimeouts(at now: Instant, into effects: inout Effects) {
+    while let peer = deadlines.popDue(at: now) {
+      guard let slot = table.slot(of: peer) else { continue }
+      let wantsCall = table.peers[slot].handleTimeout(at: now, with: &sealer, into: &effects)
+      schedule(slot)
+      if wantsCall { call(peer, at: now, into: &effects) }
+    }
+    advanceNetcheck(at: now, into: &effects)
+    handleRefreshTimer(at: now, into: &effects)
+  }
+
+  /// Sees to it that the peer is asked when it next waits for something.
+  mutating func schedule(_ slot: Int) {
+    guard let deadline = table.peers[slot].nextTimeout else { return }
+    deadlines.add(table.peers[slot].id, at: deadline)
+  }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+import DERP
+import Disco
+import Keys
+import Timing
+
+/// Finds and keeps the best path to one peer.
+///
+/// The direct path is the candidate whose pong was best; a pong makes it trusted for a while. Only pongs
+/// promote a path: a packet from somewhere moves nothing, except for a peer that speaks plain WireGuard
+/// (`PeerPaths+Plain.swift`). Pinging happens only while the session is active, that is, for a while
+/// after the last outgoing packet.
+///
+/// Invariant: the best path is among the candidates (of a peer with discovery).
+struct PeerPaths: Sendable {
+  let id: PeerID
+  var configuration: PeerPathConfiguration
+  /// The key in use: the netmap's, or a newer one that the peer told through the tunnel.
+  var discoKey: DiscoKey
+  var best: PathQuality?
+  var trustedUntil = Instant.distantPast
+  var candidates: [Candidate] = []
+  /// In the order they were sent.
+  var pings: [OutstandingPing] = []
+  var lastSend: Instant?
+  var lastReceived: Instant?
+  /// The region through which the peer was last heard.
+  var heardRegion: RegionID?
+  var heartbeatAt: Instant?
+  var lastRound: Instant?
+  /// Before this, no candidate is due.
+  var nextRound = Instant.distantPast
+  /// Which endpoints are known to be this peer's, oldest first.
+  var mapped: [Endpoint] = []
+  var calls: TokenBucket?
+  /// Set for a peer that speaks plain WireGuard.
+  var plain: PlainChoice?
+
+  init(id: PeerID, _ configuration: PeerPathConfiguration, at now: Instant) {
+    (self.id, self.configuration) = (id, configuration)
+    discoKey = configuration.discoKey
+    plain = configuration.isWireGuardOnly ? PlainChoice() : nil
+    updateNetmapCandidates(at: now)
+  }
+
+  /// Whether a pong confirmed the best path lately.
+  func isTrusted(at now: Instant) -> Bool { best != nil && now <= trustedUntil }
+
+  /// Whether a packet went out lately.
+  func isActive(at now: Instant) -> Bool {
+    lastSend.map { now - $0 <= PathTiming.session } ?? false
+  }
+
+  /// When `handleTimeout` wants to be called.
+  var nextTimeout: Instant? {
+    guard let ping = pings.first?.deadline else { return heartbeatAt }
+    return heartbeatAt.map { min($0, ping) } ?? ping
+  }
+
+  // MARK: Sending
+
+  /// The direct path when nothing needs to be done but send; notes the packet.
+  mutating func trustedDirect(at now: Instant) -> Endpoint? {
+    guard heartbeatAt != nil, now <= trustedUntil, !configuration.isExpired else { return nil }
+    lastSend = now
+    return best?.endpoint
+  }
+
+  /// Notes that a packet is going out, and looks for a path if there is none to trust.
+  ///
+  /// - Returns: Whether the peer should be called.
+  mutating func noteSend(
+    at now: Instant,
+    with sealer: inout DiscoSealer,
+    into effects: inout Effects
+  ) -> Bool {
+    lastSend = now
+    if heartbeatAt == nil { heartbeatAt = now + PathTiming.heartbeat }
+    guard !isTrusted(at: now), nextRound <= now else { return false }
+    return discover(at: now, with: &sealer, into: &effects)
+  }
+
+  // MARK: Time
+
+  /// Gives up pings and beats the heart, as far as they are due.
+  ///
+  /// - Returns: Whether the peer should be called.
+  mutating func handleTimeout(
+    at now: Instant,
+    with sealer: inout DiscoSealer,
+    into effects: inout Effects
+  ) -> Bool {
+    expirePings(at: now, into: &effects)
+    guard let heartbeatAt, heartbeatAt <= now else { return false }
+    return beat(at: now, with: &sealer, into: &effects)
+  }
+
+  private mutating func beat(
+    at now: Instant,
+    with sealer: inout DiscoSealer,
+    into effects: inout Effects
+  ) -> Bool {
+    guard isActive(at: now) else {
+      heartbeatAt = nil
+      return false
+    }
+    heartbeatAt = now + PathTiming.heartbeat
+    if let best { ping(.direct(best.endpoint), at: now, with: &sealer, into: &effects) }
+    guard wantsDiscovery(at: now) else { return false }
+    return discover(at: now, with: &sealer, into: &effects)
+  }
+
+  private func wantsDiscovery(at now: Instant) -> Bool {
+    guard let best, isTrusted(at: now), let lastRound else { return true }
+    return best.latency > PathTiming.goodEnough && now - lastRound >= PathTiming.upgrade
+  }
+
+  private mutating func expirePings(at now: Instant, into effects: inout Effects) {
+    while let ping = pings.first, ping.deadline <= now {
+      pings.removeFirst()
+      if let request = ping.request, !pings.contains(where: { $0.request == request }) {
+        effects.pingResults.append(
+          .init(id: request, peer: id, outcome: .timedOut, size: ping.size)
+        )
+      }
+      if case .direct(let endpoint) = ping.target, endpoint == best?.endpoint,
+        !isTrusted(at: now)
+      {
+        setBest(nil, because: .pingsUnanswered, into: &effects)
+      }
+    }
+  }
+
+  // MARK: Change
+
+  /// Forgets what was true on another network.
+  mutating func networkChanged(at now: Instant, into effects: inout Effects) {
+    setBest(nil, because: .networkChanged, into: &effects)
+    pings.removeAll { $0.request == nil }
+    for index in candidates.indices { candidates[index].lastPing = nil }
+    nextRound = .distantPast
+  }
+
+  /// Gives up a path that the host cannot send to.
+  mutating func noteUnreachable(_ endpoint: Endpoint, into effects: inout Effects) {
+    guard endpoint == best?.endpoint else { return }
+    setBest(nil, because: .unreachable, into: &effects)
+  }
+
+  mutating func setBest(
+    _ quality: PathQuality?,
+    because reason: Effects.Trace.Reason,
+    into effects: inout Effects
+  ) {
+    if best?.endpoint != quality?.endpoint {
+      effects.traces.append(
+        .pathChanged(id, from: best?.endpoint, to: quality?.endpoint, because: reason)
+      )
+    }
+    best = quality
+    if quality == nil { trustedUntil = .distantPast }
+  }
+}
