@@ -26,7 +26,9 @@ check: ## Format, headers, arrows between modules, links: seconds
 	@Scripts/check
 
 lab: ## Bring up a small internet in network namespaces and leave it running
-	@Scripts/build-release && Scripts/lab/lab up && Scripts/lab/tailnet up
+	@Scripts/build-release
+	@Scripts/lab/lab up
+	@Scripts/lab/tailnet up
 
 lab-down: ## Remove the small internet
 	@Scripts/lab/tailnet down; Scripts/lab/lab down

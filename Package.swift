@@ -1,6 +1,7 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import PackageDescription
 
 // The architecture is this table: group by group, each module may import only what stands here.
@@ -37,9 +38,10 @@ let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swif
 let nio: [Target.Dependency] = [
   .product(name: "NIOCore", package: "swift-nio"),
   .product(name: "NIOPosix", package: "swift-nio"),
-  .product(name: "NIOHTTP1", package: "swift-nio"),
+  .product(name: "NIOTLS", package: "swift-nio"),
   .product(name: "NIOSSL", package: "swift-nio-ssl"),
   .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+  .product(name: "NIOHPACK", package: "swift-nio-http2"),
 ]
 let certificates: [Target.Dependency] = [
   .product(name: "X509", package: "swift-certificates"),
@@ -47,7 +49,7 @@ let certificates: [Target.Dependency] = [
 ]
 let sqlite = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 
-let groups: [(folder: String, modules: [Module])] = [
+let plan: [(folder: String, modules: [Module])] = [
   (
     "Vocabulary",
     [
@@ -111,7 +113,11 @@ let groups: [(folder: String, modules: [Module])] = [
         on: ["HostSettings", "CHost", "Addressing", "Bytes"],
         borrowing: [logging]
       ),
-      Module("HTTPTransport", on: ["Bytes", "Addressing"], borrowing: nio + [logging]),
+      Module(
+        "HTTPTransport",
+        on: ["Bytes", "Addressing", "Timing", "Cryptography"],
+        borrowing: nio
+      ),
     ]
   ),
   (
@@ -245,6 +251,26 @@ let groups: [(folder: String, modules: [Module])] = [
   ),
 ]
 
+/// Whether a folder of the package holds anything: only modules that have something in them exist.
+func exists(_ path: String) -> Bool {
+  let contents = try? FileManager.default.contentsOfDirectory(
+    atPath: Context.packageDirectory + "/" + path
+  )
+  return contents?.contains { !$0.hasPrefix(".") } ?? false
+}
+
+/// The plan without what is not there, nor what stands on it.
+let groups = plan.reduce(into: [(folder: String, modules: [Module])]()) { groups, group in
+  let below = groups.flatMap { $0.modules.map(\.name) }
+  let standing = group.modules.reduce(into: [Module]()) { modules, module in
+    let known = Set(below + modules.map(\.name))
+    if exists("Sources/\(group.folder)/\(module.name)"), known.isSuperset(of: module.on) {
+      modules.append(module)
+    }
+  }
+  groups.append((folder: group.folder, modules: standing))
+}
+
 let modules = Dictionary(
   uniqueKeysWithValues: groups.flatMap { group in
     group.modules.map { ($0.name, (folder: group.folder, module: $0)) }
@@ -256,6 +282,7 @@ let asked = Context.environment["SLICE"].map { Set($0.split(separator: ",").map(
 let slice: Set<String> = {
   guard var waiting = asked.map(Array.init) else { return Set(modules.keys) }
   for name in waiting { waiting += modules[name]?.module.testing ?? [] }
+  waiting.removeAll { modules[$0] == nil }
   var reached: Set<String> = []
   while let name = waiting.popLast() {
     if reached.insert(name).inserted { waiting += modules[name]?.module.on ?? [] }
@@ -300,7 +327,8 @@ func target(_ module: Module, in folder: String) -> Target {
 func tests(of module: Module, in folder: String) -> Target {
   .testTarget(
     name: "\(module.name)Tests",
-    dependencies: ([module.name] + module.on + module.testing).map { .target(name: $0) }
+    dependencies: ([module.name] + module.on + module.testing).filter { modules[$0] != nil }
+      .map { .target(name: $0) }
       + module.borrowing,
     path: "Tests/\(folder)/\(module.name)Tests",
     swiftSettings: strict
@@ -348,7 +376,7 @@ let package = Package(
     )
     + needed("GRDB.swift", .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0")),
   targets: chosen.map { target($0.1, in: $0.0) }
-    + chosen.filter { asked?.contains($0.1.name) ?? true }.filter { $0.1.kind == .library }.map {
-      tests(of: $0.1, in: $0.0)
-    }
+    + chosen.filter { asked?.contains($0.1.name) ?? true }
+    .filter { exists("Tests/\($0.0)/\($0.1.name)Tests") }
+    .map { tests(of: $0.1, in: $0.0) }
 )

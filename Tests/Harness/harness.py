@@ -79,6 +79,15 @@ def require_tool(*names):
             raise Skip(f"{name} is not installed")
 
 
+def require_programs(*names):
+    """Skips where a program is not part of the tree; one that is but was not built is a failure."""
+    for name in names:
+        if not (ROOT / "Sources/Commands" / name).is_dir():
+            raise Skip(f"{name} is not part of this tree yet")
+        if not (BINARIES / name).exists():
+            raise RuntimeError(f"{BINARIES / name} is missing: run Scripts/build-release")
+
+
 def run(*command, check=True, timeout=120, **options):
     """Runs a command to its end; its output as text. A failure shows what it printed."""
     options.setdefault("stdin", subprocess.DEVNULL)

@@ -2,7 +2,7 @@
 """The small internet of `make lab`, as a Python object for tests."""
 import contextlib, pathlib
 
-from harness import ROOT, Control, Host, Node, Skip, require_root, require_tool, run, scratch
+from harness import ROOT, Control, Host, Node, Skip, require_programs, require_root, require_tool, run, scratch
 
 LAB = ROOT / "Scripts/lab/lab"
 
@@ -71,6 +71,7 @@ class Laboratory:
 @contextlib.contextmanager
 def laboratory(prefix="mtl"):
     """The laboratory with a running coordination server and relay; removed at the end."""
+    require_programs("martletd", "martlet", "martlet-control")
     require_root()
     require_tool("ip", "nft", "ping")
     with scratch("martlet-lab-") as directory:

@@ -4,7 +4,7 @@
 import contextlib, json, os, pathlib, signal, subprocess, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
-from harness import BINARIES, Control, Daemon, Host, Node, Skip, eventually, main, require_root, run, scratch, test
+from harness import BINARIES, Control, Daemon, Host, Node, Skip, eventually, main, require_programs, require_root, run, scratch, test
 
 COUNT = 20
 
@@ -59,6 +59,7 @@ class World:
 
 @contextlib.contextmanager
 def world():
+    require_programs("martletd", "martlet", "martlet-control")
     require_root()
     with scratch("martlet-daemon-") as directory:
         made = World(directory)

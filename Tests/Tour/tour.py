@@ -7,7 +7,7 @@ Two hosts in network namespaces with mounts of their own, so that nothing of the
 import contextlib, json, os, pathlib, re, subprocess, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
-from harness import BINARIES, ROOT, Skip, eventually, main, require_root, run, test
+from harness import BINARIES, ROOT, Skip, eventually, main, require_programs, require_root, run, test
 
 PRIVATE = ["/run/martlet", "/var/lib/martlet", "/var/log/martlet", "/etc/martlet"]
 
@@ -80,6 +80,7 @@ class World:
 
 @contextlib.contextmanager
 def two_machines():
+    require_programs("martletd", "martlet", "martlet-control")
     require_root()
     for name in ("mtour-a", "mtour-b"):
         run("ip", "netns", "delete", name, check=False)
