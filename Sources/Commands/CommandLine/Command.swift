@@ -35,6 +35,8 @@ package struct Command: Sendable {
   package let subcommands: [Command]
   /// The flag that names the configuration file, and the file read when it is not given.
   package let settings: (flag: Flag<String>, defaultPath: String)?
+  /// What the environment variables of all its flags start with, if they have any.
+  package let environmentPrefix: String?
   /// Whether lists leave it out.
   package let isHidden: Bool
   let action: Action?
@@ -50,13 +52,14 @@ package struct Command: Sendable {
     refusals: [String: String] = [:],
     subcommands: [Command] = [],
     settings: (flag: Flag<String>, defaultPath: String)? = nil,
+    environmentPrefix: String? = nil,
     isHidden: Bool = false,
     action: Action? = nil
   ) {
     (self.name, self.summary, self.usage, self.discussion) = (name, summary, usage, discussion)
     (self.flags, self.aliases, self.refusals) = (flags, aliases, refusals)
     (self.subcommands, self.settings) = (subcommands, settings)
-    (self.isHidden, self.action) = (isHidden, action)
+    (self.environmentPrefix, self.isHidden, self.action) = (environmentPrefix, isHidden, action)
   }
 }
 
@@ -146,7 +149,12 @@ extension Command {
     if words.prefix(while: { $0 != "--" }).contains(where: Self.isHelp) {
       return output.print(help(path: path), terminator: "")
     }
-    let parser = FlagParser(accepted, aliases: aliases, refusals: refusals)
+    let parser = FlagParser(
+      accepted,
+      aliases: aliases,
+      refusals: refusals,
+      environmentPrefix: environmentPrefix
+    )
     var arguments = try parser.parse(words, environment: environment)
     if let settings {
       let isGiven = arguments.isGiven(settings.flag)

@@ -31,15 +31,14 @@ package struct CommandError: Error, Hashable, Sendable {
 
 /// Hides what looks like an authentication key inside text that is about to be printed.
 ///
-/// Anything like `tskey-auth-abc` keeps its first word: `tskey-XXXXXXXX`. Keys typed at the wrong
-/// place must not end up in a terminal's history or a log.
+/// Anything like `martlet-auth-abc` or `tskey-auth-abc` keeps its first word only. Keys typed at
+/// the wrong place must not end up in a terminal's history or a log.
 package func maskingKeys(_ text: String) -> String {
   let characters = Array(text.utf8)
-  let marker = Array("key-".utf8)
   var masked: [UInt8] = []
   var index = 0
   while index < characters.count {
-    guard characters[index...].starts(with: marker) else {
+    guard let marker = keyMarkers.first(where: { characters[index...].starts(with: $0) }) else {
       masked.append(characters[index])
       index += 1
       continue
@@ -53,6 +52,8 @@ package func maskingKeys(_ text: String) -> String {
   }
   return String(decoding: masked, as: UTF8.self)
 }
+
+private let keyMarkers = ["skey-", "martlet-auth-"].map { Array($0.utf8) }
 
 private func isKeyCharacter(_ character: UInt8) -> Bool {
   switch character {

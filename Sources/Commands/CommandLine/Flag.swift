@@ -58,6 +58,13 @@ package protocol AnyFlag: Sendable {
   func accepts(_ text: String) -> Bool
 }
 
+extension AnyFlag {
+  /// The name as the end of an environment variable: `STATE_DIR` for `state-dir`.
+  package var variableSuffix: String {
+    String(name.uppercased().map { $0 == "-" ? "_" : $0 })
+  }
+}
+
 extension Flag: AnyFlag {
   package var isSwitch: Bool { Value.isSwitch }
   package var placeholder: String { Value.placeholder }

@@ -9,6 +9,7 @@ package struct FlagParser: Sendable {
   private let flags: [String: any AnyFlag]
   private let aliases: [String: String]
   private let refusals: [String: String]
+  private let environmentPrefix: String?
 
   /// A parser for `flags`.
   ///
@@ -16,12 +17,16 @@ package struct FlagParser: Sendable {
   ///   - flags: What is accepted.
   ///   - aliases: Old names and what they are called now.
   ///   - refusals: Names that are known and not accepted, with the reason.
+  ///   - environmentPrefix: When given, every flag has a variable: `MARTLET_` makes
+  ///     `--state-dir` `MARTLET_STATE_DIR`.
   package init(
     _ flags: [any AnyFlag],
     aliases: [String: String] = [:],
-    refusals: [String: String] = [:]
+    refusals: [String: String] = [:],
+    environmentPrefix: String? = nil
   ) {
     self.flags = Dictionary(flags.map { ($0.name, $0) }) { _, last in last }
+    self.environmentPrefix = environmentPrefix
     (self.aliases, self.refusals) = (aliases, refusals)
   }
 
@@ -36,7 +41,8 @@ package struct FlagParser: Sendable {
     var values: [String: (text: String, source: Arguments.Source)] = [:]
     if let file { try read(file, into: &values) }
     for flag in flags.values {
-      guard let variable = flag.environment, let text = environment[variable], !text.isEmpty else {
+      guard let variable = variable(for: flag), let text = environment[variable], !text.isEmpty
+      else {
         continue
       }
       guard flag.accepts(text) else {
@@ -49,6 +55,10 @@ package struct FlagParser: Sendable {
     }
     let rest = try read(arguments, into: &values)
     return Arguments(values: values, rest: rest)
+  }
+
+  private func variable(for flag: any AnyFlag) -> String? {
+    flag.environment ?? environmentPrefix.map { $0 + flag.variableSuffix }
   }
 
   private func read(

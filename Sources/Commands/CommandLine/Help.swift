@@ -13,20 +13,22 @@ extension Command {
     }
     let shown = flags.filter { !$0.isHidden }
     if !shown.isEmpty {
-      text += "\nFLAGS\n" + shown.map(Self.help).joined()
+      text += "\nFLAGS\n" + shown.map(help).joined()
     }
     return text
   }
 
   /// `  --name type`, and below it what it is for and what holds when it is not given.
-  private static func help(_ flag: any AnyFlag) -> String {
+  private func help(_ flag: any AnyFlag) -> String {
     let name =
       flag.isSwitch ? "--\(flag.name), --\(flag.name)=false" : "--\(flag.name) \(flag.placeholder)"
     var notes: [String] = []
     if !flag.defaultText.isEmpty, !["false", "0", "0s"].contains(flag.defaultText) {
       notes.append("default \(flag.defaultText)")
     }
-    if let variable = flag.environment { notes.append("or \(variable)") }
+    if let variable = flag.environment ?? environmentPrefix.map({ $0 + flag.variableSuffix }) {
+      notes.append("or \(variable)")
+    }
     let note = notes.isEmpty ? "" : " (" + notes.joined(separator: "; ") + ")"
     return "  " + name + "\n    \t" + flag.help + note + "\n"
   }

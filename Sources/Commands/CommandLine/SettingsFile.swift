@@ -38,7 +38,7 @@ package struct SettingsFile: Sendable {
     } catch {
       throw CommandError("\(path) is not JSON: \(error)", code: .configuration)
     }
-    guard case .object(let fields) = tree else {
+    guard let fields = tree.object else {
       throw CommandError(
         "\(path) is not a JSON object",
         hint: "Write {\"flag-name\": value, ...}.",
@@ -46,16 +46,14 @@ package struct SettingsFile: Sendable {
       )
     }
     var values: [String: String] = [:]
-    for (key, value) in fields {
+    for (key, value) in fields.members {
       guard let text = Self.text(value) else {
         throw CommandError(
           "the value of \"\(key)\" in \(path) is neither text, a number, true, false nor a list",
           code: .configuration
         )
       }
-      guard values.updateValue(text, forKey: key) == nil else {
-        throw CommandError("\"\(key)\" stands twice in \(path)", code: .configuration)
-      }
+      values[key] = text
     }
     (self.path, self.values) = (path, values)
   }
@@ -72,7 +70,8 @@ package struct SettingsFile: Sendable {
         }
         list = list.map { $0.isEmpty ? text : $0 + "," + text }
       }
-    default: value.int.map(String.init)
+    case .integer(let number): String(number)
+    default: nil
     }
   }
 }

@@ -55,7 +55,7 @@ struct ServiceNotifierTests {
 
   private func receive(_ descriptor: Int32) -> String {
     var buffer = [UInt8](repeating: 0, count: 512)
-    let count = unsafe recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT.rawValue))
+    let count = unsafe recv(descriptor, &buffer, buffer.count, Int32(MSG_DONTWAIT))
     return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
   }
 }
