@@ -23,9 +23,7 @@ extension JSONReader {
     try Value(reading: &self)
   }
 
-  /// Reads a string and the value that it spells.
-  ///
-  /// - Parameter wanted: What a string that spells none is said not to be.
+  /// Reads a string and the value that it spells; one that spells none is said not to be a `wanted`.
   public mutating func text<Value: LosslessStringConvertible>(
     _: Value.Type = Value.self,
     _ wanted: String
@@ -62,9 +60,8 @@ extension JSONReader {
 
   /// Reads an object as a dictionary; null itself is an empty one.
   ///
-  /// - Parameters:
-  ///   - key: Makes a key of a name, or nil when the name spells none: then the object is refused.
-  ///   - value: Reads a value, null or not.
+  /// `key` makes a key of a name, or nil when the name spells none: then the object is refused.
+  /// `value` reads a value, null or not.
   public mutating func dictionary<Key: Hashable, Value>(
     key: (String) -> Key?,
     value: (inout JSONReader) throws(JSONError) -> Value

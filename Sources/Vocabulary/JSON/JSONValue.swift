@@ -6,7 +6,7 @@
 public indirect enum JSONValue: Hashable, Sendable {
   case null
   case bool(Bool)
-  /// A number spelled without fraction and exponent that fits.
+  /// A whole number: exact when it is spelled without fraction and exponent, else within 2^53.
   case integer(Int64)
   /// Any other number.
   case number(Double)
@@ -139,7 +139,7 @@ extension JSONValue: JSONReadable, JSONWritable {
         self = .integer(integer)
       } else {
         reader = start
-        self = .number(try reader.double())
+        self.init(floatLiteral: try reader.double())
       }
     case .array:
       var elements: [JSONValue] = []
@@ -189,7 +189,14 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral,
   /// An integer.
   public init(integerLiteral number: Int64) { self = .integer(number) }
   /// A number.
-  public init(floatLiteral number: Double) { self = .number(number) }
+  public init(floatLiteral number: Double) {
+    // What is equal has one form, so that a value that is written and read stays the same.
+    if let whole = Int64(exactly: number), abs(number) < 9_007_199_254_740_992 {
+      self = .integer(whole)
+    } else {
+      self = .number(number)
+    }
+  }
   /// A truth value.
   public init(booleanLiteral value: Bool) { self = .bool(value) }
   /// An array.
