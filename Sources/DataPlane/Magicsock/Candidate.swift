@@ -17,6 +17,8 @@ struct Candidate: Sendable {
   var lastHeardPing: PingID?
   /// When it was last pinged in discovery.
   var lastPing: Instant?
+  /// When it was last pinged because the peer had pinged from it.
+  var lastPingBack: Instant?
 
   init(_ endpoint: Endpoint) { self.endpoint = endpoint }
 

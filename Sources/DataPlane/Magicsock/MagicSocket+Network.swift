@@ -166,8 +166,9 @@ extension MagicSocket {
       entropy: &sealer.entropy,
       into: &effects
     )
+    let isPreview = netcheck?.takePreview(at: now) == true
     guard let run = netcheck else { return }
-    if phase == .stun, run.phase != .stun {
+    if isPreview || phase == .stun && run.phase != .stun {
       publishEndpoints(run.report, at: now, into: &effects)
       sendPendingCalls(into: &effects)
     }

@@ -16,7 +16,7 @@ enum PathTiming {
   static let ping = Duration.seconds(5)
   /// How often one candidate is pinged in discovery.
   static let candidatePing = Duration.seconds(5)
-  /// How soon a candidate is pinged again when the peer shows, by a ping, that it may now work.
+  /// How often a candidate is pinged because the peer shows, by a ping, that it may now work.
   static let pingBack = Duration.seconds(1)
   /// How often a better direct path is looked for while one works.
   static let upgrade = Duration.seconds(60)

@@ -140,8 +140,9 @@ extension PeerPaths {
   ) {
     guard isActive(at: now), !isTrusted(at: now),
       let index = candidates.firstIndex(where: { $0.endpoint == endpoint }),
-      candidates[index].lastPing.map({ now - $0 >= PathTiming.pingBack }) ?? true
+      candidates[index].lastPingBack.map({ now - $0 >= PathTiming.pingBack }) ?? true
     else { return }
+    candidates[index].lastPingBack = now
     pingCandidate(index, at: now, with: &sealer, into: &effects)
   }
 

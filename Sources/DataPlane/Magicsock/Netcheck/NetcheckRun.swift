@@ -45,6 +45,9 @@ struct NetcheckRun: Sendable {
   private var series: [Series]
   private var requests: [Request] = []
   private var stopAt: Instant?
+  /// When the endpoints seen so far are told, without waiting for slow or dead relays.
+  private var previewAt: Instant?
+  private var wasPreviewed = false
   private var firstV4: (endpoint: Endpoint, server: Endpoint)?
 
   init(id: UInt64, plan: ProbePlan, at now: Instant) {
@@ -61,8 +64,24 @@ struct NetcheckRun: Sendable {
     case .stun:
       series.lazy.filter(\.isWaitingForTime)
         .map { startedAt + $0.plan.probes[$0.next].delay }
-        .reduce(min(stopAt ?? .distantFuture, startedAt + Self.stunLimit)) { min($0, $1) }
+        .reduce(earliestEnd) { min($0, $1) }
     }
+  }
+
+  private var earliestEnd: Instant {
+    let preview = wasPreviewed ? nil : previewAt
+    return min(
+      stopAt ?? .distantFuture,
+      preview ?? .distantFuture,
+      startedAt + Self.stunLimit
+    )
+  }
+
+  /// Whether it is time to use what was seen so far: true once, soon after the first answer.
+  mutating func takePreview(at now: Instant) -> Bool {
+    guard phase == .stun, !wasPreviewed, let previewAt, previewAt <= now else { return false }
+    wasPreviewed = true
+    return true
   }
 
   /// Sends the requests that are due and ends the phase when there is no more to wait for.
@@ -163,6 +182,7 @@ struct NetcheckRun: Sendable {
     report.noteLatency(latency, of: plan.region, plan.family)
     report.noteSighting(of: response.endpoint)
     if response.endpoint.address.isV4 { compare(response.endpoint, seenBy: request.server) }
+    previewAt = previewAt ?? now + Self.leastGrace
     armStop(at: now)
     return true
   }
