@@ -14,7 +14,7 @@ package enum DiscoError: Error, Hashable, Sendable {
 ///
 /// The plaintext is a type, a version (always 0) and a body; extra bytes after a body are ignored.
 ///
-/// - Source: `Documentation/Protocols/disco.md`, messages.
+/// - Source: `Documentation/Protocols/disco.md`, envelope.
 package enum Message: Hashable, Sendable {
   /// Answer to where this came from.
   case ping(Ping)

@@ -2,7 +2,7 @@
 
 /// What a datagram on the one UDP socket is.
 ///
-/// - Source: `Documentation/Protocols/disco.md`, one socket.
+/// - Source: `Documentation/Protocols/disco.md`, rules.
 public enum DatagramKind: Hashable, Sendable {
   /// A STUN message.
   case stun

@@ -77,8 +77,9 @@ extension MagicSocket {
     at now: Instant,
     into effects: inout Effects
   ) {
-    guard let peer = table.peer(at: endpoint), let slot = table.slot(of: peer) else { return }
-    table.peers[slot].noteUnreachable(endpoint, into: &effects)
+    for slot in table.peers.indices where table.peers[slot].best?.endpoint == endpoint {
+      table.peers[slot].noteUnreachable(endpoint, into: &effects)
+    }
   }
 
   /// Begins a netcheck because somebody asks; its report comes as an effect.
@@ -133,6 +134,9 @@ extension MagicSocket {
     into effects: inout Effects
   ) {
     guard let network, network.isUp else { return }
+    guard reason == .asked || !relayMap.regions.isEmpty else {
+      return finishWithoutRelays(at: now, into: &effects)
+    }
     guard netcheck == nil else {
       if reason != .periodic, reason != .callMeMaybe {
         refreshNext = (reason, full || refreshNext?.full == true)
@@ -145,6 +149,13 @@ extension MagicSocket {
     effects.traces.append(.netcheckStarted(full: plan.isFull, because: reason))
     netcheck = NetcheckRun(id: netcheckCount, plan: plan, at: now)
     advanceNetcheck(at: now, into: &effects)
+  }
+
+  /// There is nobody to ask: what the host knows of itself is all there is.
+  private mutating func finishWithoutRelays(at now: Instant, into effects: inout Effects) {
+    let nothing = NetcheckReport(id: netcheckCount, isFull: false)
+    publishEndpoints(nothing, at: now, into: &effects)
+    sendPendingCalls(into: &effects)
   }
 
   private func plan(full: Bool, on network: LocalNetwork, at now: Instant) -> ProbePlan {
@@ -172,6 +183,8 @@ extension MagicSocket {
       publishEndpoints(run.report, at: now, into: &effects)
       sendPendingCalls(into: &effects)
     }
+    // Who answers first is near: a first home need not wait for relays that do not answer at all.
+    if isPreview, home.home == nil { chooseHome(after: run, at: now, into: &effects) }
     if run.phase == .finished { finish(run, at: now, into: &effects) }
   }
 
@@ -182,19 +195,7 @@ extension MagicSocket {
   ) {
     var run = run
     netcheck = nil
-    if fixedHomeRegion == nil {
-      let (map, key, mayChange) = (relayMap, sealer.nodeKey, isControlConnected)
-      setHome(into: &effects) {
-        $0.choose(
-          after: run.report,
-          map: map,
-          nodeKey: key,
-          mayChange: mayChange,
-          since: run.startedAt,
-          at: now
-        )
-      }
-    }
+    chooseHome(after: run, at: now, into: &effects)
     let hasIPv6 = network.map { OwnEndpoints.local($0).contains { !$0.address.isV4 } } ?? false
     let report = run.complete(home: home.home, hostHasIPv6: hasIPv6)
     lastReport = report
@@ -204,6 +205,25 @@ extension MagicSocket {
     guard let next = refreshNext else { return }
     refreshNext = nil
     refresh(next.reason, full: next.full, at: now, into: &effects)
+  }
+
+  private mutating func chooseHome(
+    after run: NetcheckRun,
+    at now: Instant,
+    into effects: inout Effects
+  ) {
+    guard fixedHomeRegion == nil else { return }
+    let (map, key, mayChange) = (relayMap, sealer.nodeKey, isControlConnected)
+    setHome(into: &effects) {
+      $0.choose(
+        after: run.report,
+        map: map,
+        nodeKey: key,
+        mayChange: mayChange,
+        since: run.startedAt,
+        at: now
+      )
+    }
   }
 
   mutating func setHome(into effects: inout Effects, _ change: (inout HomeChoice) -> Void) {

@@ -176,7 +176,7 @@ public struct MagicSocket: Sendable {
 
   /// Does what has become due.
   public mutating func handleTimeouts(at now: Instant, into effects: inout Effects) {
-    while let peer = deadlines.popDue(at: now) {
+    while let peer = deadlines.next(at: now) {
       guard let slot = table.slot(of: peer) else { continue }
       let wantsCall = table.peers[slot].handleTimeout(at: now, with: &sealer, into: &effects)
       schedule(slot)
@@ -189,6 +189,6 @@ public struct MagicSocket: Sendable {
   /// Sees to it that the peer is asked when it next waits for something.
   mutating func schedule(_ slot: Int) {
     guard let deadline = table.peers[slot].nextTimeout else { return }
-    deadlines.add(table.peers[slot].id, at: deadline)
+    deadlines.call(table.peers[slot].id, at: deadline)
   }
 }

@@ -19,6 +19,8 @@ struct OwnEndpoints: Sendable {
   private var refreshedAt: Instant?
   private var sightings: [Sighting] = []
 
+  init() {}
+
   /// Whether the list is new enough to call a peer with.
   func isFresh(at now: Instant) -> Bool {
     refreshedAt.map { now - $0 <= PathTiming.endpointsFresh } ?? false

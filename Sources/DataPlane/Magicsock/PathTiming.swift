@@ -4,7 +4,7 @@ import Timing
 
 /// How long things last and how often they happen while paths are found and kept.
 ///
-/// - Source: `Documentation/Protocols/disco.md`, constants.
+/// - Source: `Documentation/Protocols/disco.md`, rules.
 enum PathTiming {
   /// How often the best path is pinged while the session is active.
   static let heartbeat = Duration.seconds(3)

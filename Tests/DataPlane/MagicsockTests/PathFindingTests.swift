@@ -94,6 +94,41 @@ struct PathFindingTests {
     #expect(network.direct(0, 1) != nil)
   }
 
+  @Test("A path that the host cannot send to is given up at once")
+  func unreachable() throws {
+    let network = VirtualNetwork.pair(nil, nil)
+    network.start()
+    network.talk(0, 1, for: .seconds(3))
+    let endpoint = try #require(network.direct(0, 1))
+    network.step(0) { $0.noteUnreachable(endpoint, at: $1, into: &$2) }
+    #expect(network.direct(0, 1) == nil)
+    let status = network.hosts[0].socket.status(of: network.hosts[1].id, at: network.now)
+    #expect(status?.relay == VirtualNetwork.region)
+    network.talk(0, 1, for: .seconds(6))
+    #expect(network.direct(0, 1) != nil)
+  }
+
+  @Test("The relay is the one that both can use: home, else where the peer was heard")
+  func relayChoice() {
+    let network = VirtualNetwork.pair(nil, nil)
+    network.start()
+    let (peer, key) = (network.hosts[1].id, network.hosts[1].nodeKey)
+    let other = RegionID(7)
+    func relay() -> RegionID? {
+      network.hosts[0].socket.status(of: peer, at: network.now)?.relay
+    }
+    #expect(relay() == VirtualNetwork.region)
+    network.hosts[0].socket.relayConnected(other, at: network.now)
+    network.step(0) { $0.noteAuthenticated(peer, from: .relay(other, key), at: $1, into: &$2) }
+    #expect(relay() == VirtualNetwork.region)
+    network.step(0) {
+      $0.relayClosed(VirtualNetwork.region, failed: true, at: $1, into: &$2)
+    }
+    #expect(relay() == other)
+    network.hosts[0].socket.peerGone(key, from: other)
+    #expect(relay() == VirtualNetwork.region)
+  }
+
   @Test("A NAT that forgets its mappings costs seconds, not the connection")
   func rebooted() {
     let network = VirtualNetwork.pair(.easy, .easy)

@@ -20,6 +20,8 @@ struct HomeChoice: Sendable {
   private var measurements: [Measurement] = []
   private var heard: [RegionID: Instant] = [:]
 
+  init() {}
+
   /// Notes a frame from the relay of a region.
   mutating func noteHeard(_ region: RegionID, at now: Instant) { heard[region] = now }
 

@@ -26,6 +26,8 @@ struct RelayAddresses: Sendable {
   private var entries: [String: Entry] = [:]
   private var asked: [String: Instant] = [:]
 
+  init() {}
+
   /// Where to ask `node` by `family`.
   mutating func endpoint(
     of node: RelayNode,
