@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Addressing
+import Cryptography
+import NIOCore
+import Synchronization
+
+/// A connection that carries bytes both ways: TCP, TLS or a unix socket.
+///
+/// Both directions are bounded: nothing is read from the network while the buffer is full, and a
+/// writer waits until there is room. Small writes that come together leave together. Close it when
+/// done: it stays open as long as the other side keeps it so.
+package final class ByteStream: Sendable {
+  /// Reading pauses while this much waits to be read.
+  static let inboundBound = 256 * 1024
+  /// Writers wait while this much waits to be sent.
+  static let outboundBound = 128 * 1024
+  /// Stuck writes are noticed in pieces of this size.
+  static let writeGranule = 16 * 1024
+  /// How long a close waits for what was written to leave.
+  static let lingerTimeout = Duration.seconds(5)
+
+  let channel: any Channel
+  let state = Mutex(ByteStreamState())
+  private let stallTimeout = Mutex<Duration?>(nil)
+
+  /// Who is at the other end; nil on a unix socket.
+  package let remoteEndpoint: Endpoint?
+  /// Our end; nil on a unix socket.
+  package let localEndpoint: Endpoint?
+  /// The process at the other end of a unix socket; nil elsewhere.
+  package let peerCredentials: PeerCredentials?
+  /// Whether the stream is encrypted by TLS.
+  package let isTLS: Bool
+
+  init(channel: any Channel, isTLS: Bool, credentials: PeerCredentials?) {
+    self.channel = channel
+    self.isTLS = isTLS
+    remoteEndpoint = channel.remoteAddress.flatMap(Endpoint.init)
+    localEndpoint = channel.localAddress.flatMap(Endpoint.init)
+    peerCredentials = credentials
+  }
+
+  /// The SHA-256 of the other side's certificate in DER; nil without TLS, or when it showed none.
+  package var peerCertificateSHA256: [UInt8]? { peerCertificates.first.map { SHA256.hash($0) } }
+
+  /// The certificates in DER that the other side showed, its own first; unchecked ones included.
+  ///
+  /// Where the system's roots are asked, only the first is known.
+  package var peerCertificates: [[UInt8]] { state.withLock { $0.peerCertificates } }
+
+  /// Whether the connection has ended.
+  package var isClosed: Bool { state.withLock { $0.end != nil } }
+
+  // MARK: Reading
+
+  /// The next bytes, as many as there are; nil at the end of the stream.
+  ///
+  /// One reader at a time.
+  package func read() async throws -> [UInt8]? {
+    try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { continuation in
+        let outcome = state.withLock { state -> Result<[UInt8]?, any Error>? in
+          precondition(state.reader == nil, "a stream has one reader at a time")
+          if !state.inbound.isEmpty {
+            defer { state.inbound = [] }
+            return .success(state.inbound)
+          }
+          if Task.isCancelled { return .failure(CancellationError()) }
+          switch state.end {
+          case .success: return .success(nil)
+          case .failure(let error): return .failure(error)
+          case nil:
+            state.reader = continuation
+            return nil
+          }
+        }
+        if let outcome { continuation.resume(with: outcome) }
+        resumeReading()
+      }
+    } onCancel: {
+      takeReader()?.resume(throwing: CancellationError())
+    }
+  }
+
+  /// Puts bytes back, to be read next.
+  package func unread(_ bytes: [UInt8]) {
+    guard !bytes.isEmpty else { return }
+    state.withLock { state in
+      precondition(state.reader == nil, "bytes are put back by the one who read them")
+      state.inbound = bytes + state.inbound
+    }
+  }
+
+  /// From now on hands every piece to `receive` on the event loop, without a task in between.
+  ///
+  /// For relaying in bulk. `receive` and `hasRoom` must be quick and must not wait; `hasRoom` tells
+  /// that `offer` refused and would take more now. The end is told by `whenClosed`.
+  package func consume(
+    _ receive: @escaping @Sendable ([UInt8]) -> Void,
+    hasRoom: @escaping @Sendable () -> Void
+  ) {
+    channel.eventLoop.execute { [self] in
+      let early = state.withLock { state -> [UInt8] in
+        precondition(state.reader == nil, "a stream has one reader at a time")
+        state.consumer = ByteStreamState.Consumer(receive: receive, hasRoom: hasRoom)
+        defer { state.inbound = [] }
+        return state.inbound
+      }
+      if !early.isEmpty { receive(early) }
+      resumeReading()
+    }
+  }
+
+  private func takeReader() -> ByteStreamState.Reader? {
+    state.withLock { state in
+      defer { state.reader = nil }
+      return state.reader
+    }
+  }
+
+  private func resumeReading() {
+    let wasHeld = state.withLock { state in
+      guard state.isReadHeld, state.inbound.count < Self.inboundBound else { return false }
+      state.isReadHeld = false
+      return true
+    }
+    if wasHeld { channel.read() }
+  }
+
+  // MARK: Writing
+
+  /// Accepts bytes for sending; waits while too much is under way already.
+  ///
+  /// Bytes of concurrent writers come one after the other, never mixed within one call.
+  package func write(_ bytes: [UInt8]) async throws {
+    while true {
+      switch accept(bytes) {
+      case .accepted: return
+      case .ended(let error): throw error
+      case .full: await waitForRoom()
+      }
+      try Task.checkCancellation()
+    }
+  }
+
+  /// Accepts bytes for sending if there is room; never waits.
+  ///
+  /// - Returns: Whether they were taken. False when full or closed.
+  package func offer(_ bytes: [UInt8]) -> Bool {
+    if case .accepted = accept(bytes) { return true }
+    return false
+  }
+
+  /// How many bytes were accepted and have not been handed to the kernel yet.
+  package var outstandingBytes: Int { state.withLock { $0.outstanding } }
+
+  private enum Acceptance {
+    case accepted
+    case full
+    case ended(HTTPTransportError)
+  }
+
+  private func accept(_ bytes: [UInt8]) -> Acceptance {
+    let (answer, mustFlush) = state.withLock { state -> (Acceptance, Bool) in
+      if case .failure(let error) = state.end { return (.ended(error), false) }
+      if state.end != nil || state.isClosing { return (.ended(.closed()), false) }
+      guard state.outstanding < Self.outboundBound else {
+        state.isRoomWanted = true
+        return (.full, false)
+      }
+      guard !bytes.isEmpty else { return (.accepted, false) }
+      state.outstanding += bytes.count
+      state.outbound.writeBytes(bytes)
+      defer { state.isFlushScheduled = true }
+      return (.accepted, !state.isFlushScheduled)
+    }
+    if mustFlush { channel.eventLoop.execute { self.flush() } }
+    return answer
+  }
+
+  private func waitForRoom() async {
+    await withCheckedContinuation { continuation in
+      let isReady = state.withLock { state in
+        guard state.end == nil, state.outstanding >= Self.outboundBound else { return true }
+        state.roomWaiters.append(continuation)
+        return false
+      }
+      if isReady { continuation.resume() }
+    }
+  }
+
+  /// Hands everything accepted to the channel; on the event loop.
+  func flush() {
+    var bytes = state.withLock { state in
+      state.isFlushScheduled = false
+      defer { state.outbound = ByteBuffer() }
+      return state.outbound
+    }
+    guard bytes.readableBytes > 0 else { return }
+    while let slice = bytes.readSlice(length: min(Self.writeGranule, bytes.readableBytes)),
+      slice.readableBytes > 0
+    {
+      let count = slice.readableBytes
+      let promise = channel.eventLoop.makePromise(of: Void.self)
+      promise.futureResult.whenComplete { _ in self.didWrite(count) }
+      channel.write(slice, promise: promise)
+    }
+    channel.flush()
+    watchForStall()
+  }
+
+  private func didWrite(_ count: Int) {
+    let (waiters, tell) = state.withLock { state -> ([ByteStreamState.Waiter], Bool) in
+      state.outstanding -= count
+      state.progress &+= 1
+      var waiters: [ByteStreamState.Waiter] = []
+      if state.outstanding == 0 {
+        waiters += state.drainWaiters
+        state.drainWaiters = []
+      }
+      guard state.outstanding <= Self.outboundBound / 2 else { return (waiters, false) }
+      waiters += state.roomWaiters
+      state.roomWaiters = []
+      let tell = state.isRoomWanted && state.consumer != nil && state.end == nil
+      state.isRoomWanted = false
+      return (waiters, tell)
+    }
+    for waiter in waiters { waiter.resume() }
+    if tell { state.withLock { $0.consumer }?.hasRoom() }
+  }
+
+  // MARK: Time limits
+
+  /// Cuts the connection when a write makes no progress for this long; nil for never.
+  package func limitStalls(to timeout: Duration?) { stallTimeout.withLock { $0 = timeout } }
+
+  private func watchForStall() {
+    guard let timeout = stallTimeout.withLock({ $0 }) else { return }
+    let progress = state.withLock { state -> Int? in
+      guard state.outstanding > 0, !state.isStallTimerRunning, state.end == nil else { return nil }
+      state.isStallTimerRunning = true
+      return state.progress
+    }
+    guard let progress else { return }
+    channel.eventLoop.scheduleTask(in: TimeAmount(timeout)) { [self] in
+      let isStuck = state.withLock { state in
+        state.isStallTimerRunning = false
+        return state.outstanding > 0 && state.progress == progress
+      }
+      if isStuck {
+        abort(because: HTTPTransportError(.timedOut, "the other side stopped reading"))
+      } else {
+        watchForStall()
+      }
+    }
+  }
+
+  /// A time limit on something that happens over a stream.
+  package struct Deadline: Sendable {
+    fileprivate let task: Scheduled<Void>
+    /// It happened in time.
+    package func cancel() { task.cancel() }
+  }
+
+  /// Cuts the connection after `duration` unless the deadline is cancelled before.
+  package func abort(after duration: Duration, because what: String) -> Deadline {
+    let error = HTTPTransportError(.timedOut, what)
+    return Deadline(
+      task: channel.eventLoop.scheduleTask(in: TimeAmount(duration)) { self.abort(because: error) }
+    )
+  }
+
+  // MARK: Ending
+
+  /// Sends what was written, then ends the connection.
+  package func close() async {
+    state.withLock { $0.isClosing = true }
+    let deadline = abort(after: Self.lingerTimeout, because: "the other side stopped reading")
+    await withCheckedContinuation { continuation in
+      let isDrained = state.withLock { state in
+        guard state.outstanding > 0, state.end == nil else { return true }
+        state.drainWaiters.append(continuation)
+        return false
+      }
+      if isDrained { continuation.resume() }
+    }
+    deadline.cancel()
+    channel.close(promise: nil)
+  }
+
+  /// Ends the connection at once; what was not sent yet is lost.
+  package func abort() { abort(because: .closed()) }
+
+  func abort(because error: HTTPTransportError) {
+    didEnd(.failure(error))
+    channel.close(promise: nil)
+  }
+
+  /// Calls back once the connection has ended, at once if it has already.
+  package func whenClosed(_ callback: @escaping @Sendable () -> Void) {
+    let hasEnded = state.withLock { state in
+      guard state.end == nil else { return true }
+      state.closeCallbacks.append(callback)
+      return false
+    }
+    if hasEnded { callback() }
+  }
+
+  /// Returns once the connection has ended.
+  package func waitUntilClosed() async {
+    await withCheckedContinuation { continuation in
+      let hasEnded = state.withLock { state in
+        guard state.end == nil else { return true }
+        state.closeWaiters.append(continuation)
+        return false
+      }
+      if hasEnded { continuation.resume() }
+    }
+  }
+
+  /// Why the connection ended, if it did and not by the other side's orderly close.
+  package var failure: HTTPTransportError? {
+    state.withLock { state in
+      guard case .failure(let error) = state.end else { return nil }
+      return error
+    }
+  }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import NIOCore
+import NIOPosix
+import NIOSSL
+
+/// Opens connections.
+package struct Dialer: Sendable {
+  /// How long a dial may take where the caller does not say.
+  package static let defaultTimeout = Duration.seconds(10)
+
+  /// A dialer.
+  package init() {}
+
+  /// Connects to `host`, a name or an address, and speaks TLS if asked to.
+  ///
+  /// A name with several addresses is tried at both families at once (RFC 8305).
+  ///
+  /// - Throws: `HTTPTransportError`.
+  package func dial(
+    host: String,
+    port: UInt16,
+    tls: TLSClientSettings? = nil,
+    timeout: Duration = defaultTimeout
+  ) async throws -> ByteStream {
+    let bootstrap = Self.bootstrap(timeout).channelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .channelOption(.socketOption(.so_keepalive), value: 1)
+    let to = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    let started = ContinuousClock.now
+    let stream = try await connect(bootstrap, to: to, tls: tls) {
+      $0.connect(host: host, port: Int(port))
+    }
+    guard tls != nil else { return stream }
+    let left = max(.milliseconds(1), timeout - started.duration(to: .now))
+    let deadline = stream.abort(after: left, because: "the TLS handshake took too long")
+    defer { deadline.cancel() }
+    do {
+      try await stream.waitForHandshake()
+    } catch let error as HTTPTransportError {
+      stream.abort()
+      throw HTTPTransportError(error.reason, "cannot reach \(to): \(error.what)")
+    }
+    return stream
+  }
+
+  /// Connects to a unix socket.
+  ///
+  /// - Throws: `HTTPTransportError`.
+  package func dial(
+    unixPath path: String,
+    timeout: Duration = defaultTimeout
+  ) async throws -> ByteStream {
+    try await connect(Self.bootstrap(timeout), to: path, tls: nil) {
+      $0.connect(unixDomainSocketPath: path)
+    }
+  }
+
+  private static func bootstrap(_ timeout: Duration) -> ClientBootstrap {
+    ClientBootstrap(group: eventLoops).connectTimeout(TimeAmount(timeout))
+  }
+
+  private func connect(
+    _ bootstrap: ClientBootstrap,
+    to name: String,
+    tls: TLSClientSettings?,
+    _ start: (ClientBootstrap) -> EventLoopFuture<any Channel>
+  ) async throws -> ByteStream {
+    let prepared = bootstrap.channelInitializer { channel in
+      channel.eventLoop.makeCompletedFuture {
+        try channel.pipeline.syncOperations.install(tls)
+      }
+    }
+    do {
+      let stream = try await start(prepared).flatMapThrowing { channel in
+        let handler = try channel.pipeline.syncOperations.handler(type: ClientOpening.self)
+        return try handler.makeStream()
+      }.get()
+      guard !Task.isCancelled else {
+        stream.abort()
+        throw CancellationError()
+      }
+      return stream
+    } catch let error as CancellationError {
+      throw error
+    } catch {
+      throw HTTPTransportError(dialing: name, error)
+    }
+  }
+}
+
+extension ChannelPipeline.SynchronousOperations {
+  fileprivate func install(_ tls: TLSClientSettings?) throws {
+    let certificates = CertificateNote()
+    if let tls { try addHandler(tls.makeHandler { certificates.note($0) }) }
+    try addHandler(ClientOpening(isTLS: tls != nil, certificates: certificates))
+  }
+}
+
+extension HTTPTransportError {
+  /// Why a dial failed, in words.
+  fileprivate init(dialing name: String, _ error: any Error) {
+    switch error {
+    case let error as HTTPTransportError:
+      self.init(error.reason, "cannot reach \(name): \(error.what)")
+    case ChannelError.connectTimeout:
+      self.init(.timedOut, "cannot reach \(name): no answer in time")
+    case let error as NIOConnectionError:
+      let first = error.connectionErrors.first.map { "\($0.error)" }
+      let dns = error.dnsAAAAError ?? error.dnsAError
+      let why = first ?? dns.map { "the name cannot be resolved (\($0))" } ?? "no address"
+      self.init(.unreachable, "cannot reach \(name): \(why)")
+    case let error as NIOSSLExtraError:
+      self.init(.untrusted, "cannot reach \(name): \(error)")
+    default: self.init(.unreachable, "cannot reach \(name): \(error)")
+    }
+  }
+}

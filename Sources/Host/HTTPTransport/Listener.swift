@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Addressing
+import NIOCore
+import NIOPosix
+import NIOSSL
+import Synchronization
+import Timing
+
+/// Where a server waits for connections.
+package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
+  /// A TCP port; port 0 lets the operating system choose.
+  case tcp(Endpoint)
+  /// A unix socket with this file mode. What lies at the path before is replaced.
+  case unix(path: String, mode: UInt32)
+
+  /// The endpoint or the path.
+  package var description: String {
+    switch self {
+    case .tcp(let endpoint): endpoint.description
+    case .unix(let path, _): path
+    }
+  }
+}
+
+/// Waits for connections and hands each to a task of its own.
+package final class Listener: Sendable {
+  private let channels = Mutex<[any Channel]>([])
+  private let paths = Mutex<[String]>([])
+  private let streams = Mutex<[ObjectIdentifier: ByteStream]>([:])
+  private let gate: AcceptGate
+  private let limits: HTTPLimits
+  private let serve: @Sendable (ByteStream) async -> Void
+
+  private init(limits: HTTPLimits, serve: @escaping @Sendable (ByteStream) async -> Void) {
+    self.limits = limits
+    self.serve = serve
+    gate = AcceptGate(limits)
+  }
+
+  /// Starts listening on all of the addresses.
+  ///
+  /// - Parameters:
+  ///   - addresses: Where; either all work or none.
+  ///   - tls: The certificate to show; nil for plain connections. Unix sockets are always plain.
+  ///   - limits: What is taken from clients.
+  ///   - serve: Gets every connection, whose task is cancelled when it ends. It is closed when the
+  ///     closure returns.
+  /// - Returns: The listener, listening.
+  /// - Throws: `HTTPTransportError`.
+  package static func start(
+    on addresses: [ListenAddress],
+    tls: TLSServerSettings?,
+    limits: HTTPLimits = HTTPLimits(),
+    serve: @escaping @Sendable (ByteStream) async -> Void
+  ) async throws -> Listener {
+    let listener = Listener(limits: limits, serve: serve)
+    do {
+      for address in addresses { try await listener.listen(on: address, tls: tls) }
+    } catch {
+      await listener.shutdown()
+      throw error
+    }
+    return listener
+  }
+
+  /// The TCP endpoints, with the ports that the operating system chose.
+  package var endpoints: [Endpoint] {
+    channels.withLock { $0.compactMap { $0.localAddress.flatMap(Endpoint.init) } }
+  }
+
+  /// How many connections there are.
+  package var connectionCount: Int { streams.withLock { $0.count } }
+
+  /// How many connections were closed as soon as they came, for a limit.
+  package var refusedConnections: Int { gate.refused }
+
+  /// Stops listening and ends every connection.
+  package func shutdown() async {
+    await stopAccepting()
+    for stream in streams.withLock({ Array($0.values) }) { stream.abort() }
+  }
+
+  /// Stops listening; connections go on.
+  package func stopAccepting() async {
+    let open = channels.withLock { channels in
+      defer { channels = [] }
+      return channels
+    }
+    // A listener that is closed already is what we want.
+    for channel in open { try? await channel.close() }
+    let made = paths.withLock { paths in
+      defer { paths = [] }
+      return paths
+    }
+    for path in made { UnixSocketPath.remove(path) }
+  }
+
+  private func listen(on address: ListenAddress, tls: TLSServerSettings?) async throws {
+    do {
+      switch address {
+      case .tcp(let endpoint):
+        let bootstrap = bootstrap(tls: tls)
+          .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+          .childChannelOption(.socketOption(.so_keepalive), value: 1)
+          .childChannelOption(TCPOption.keepAliveIdle, value: 60)
+          .childChannelOption(TCPOption.userTimeout, value: limits.userTimeoutMilliseconds)
+        let channel = try await bootstrap.bind(to: endpoint.socketAddress()).get()
+        channels.withLock { $0.append(channel) }
+      case .unix(let path, let mode):
+        let staged = UnixSocketPath.staging(for: path)
+        let channel = try await bootstrap(tls: nil).bind(unixDomainSocketPath: staged).get()
+        channels.withLock { $0.append(channel) }
+        try UnixSocketPath.publish(staged, as: path, mode: mode)
+        paths.withLock { $0.append(path) }
+      }
+    } catch let error as HTTPTransportError {
+      throw error
+    } catch {
+      throw HTTPTransportError(.system, "cannot listen on \(address): \(error)")
+    }
+  }
+
+  private func bootstrap(tls: TLSServerSettings?) -> ServerBootstrap {
+    ServerBootstrap(group: eventLoops)
+      .serverChannelOption(.backlog, value: 1024)
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .childChannelInitializer { [self] channel in
+        channel.eventLoop.makeCompletedFuture {
+          guard gate.admit() else { throw HTTPTransportError.closed() }
+          channel.closeFuture.whenComplete { _ in self.gate.leave() }
+          let pipeline = channel.pipeline.syncOperations
+          if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls.context)) }
+          try pipeline.addHandler(ServerOpening(isTLS: tls != nil, opened: opened))
+        }
+      }
+  }
+
+  /// Takes a new connection in, once it is up.
+  private func opened(_ stream: ByteStream) {
+    let id = ObjectIdentifier(stream)
+    streams.withLock { $0[id] = stream }
+    stream.limitStalls(to: limits.writeTimeout)
+    let task = Task { [self] in
+      await greet(stream)
+      await stream.close()
+    }
+    stream.whenClosed { [self] in
+      task.cancel()
+      streams.withLock { $0[id] = nil }
+    }
+  }
+
+  private func greet(_ stream: ByteStream) async {
+    if stream.isTLS {
+      let deadline = stream.abort(
+        after: limits.headerTimeout,
+        because: "the TLS handshake took too long"
+      )
+      defer { deadline.cancel() }
+      do { try await stream.waitForHandshake() } catch { return }
+    }
+    await serve(stream)
+  }
+}
+
+/// Makes the stream of an accepted connection once its addresses are known.
+private final class ServerOpening: ChannelInboundHandler, RemovableChannelHandler {
+  typealias InboundIn = ByteBuffer
+
+  private let isTLS: Bool
+  private let opened: @Sendable (ByteStream) -> Void
+
+  init(isTLS: Bool, opened: @escaping @Sendable (ByteStream) -> Void) {
+    self.isTLS = isTLS
+    self.opened = opened
+  }
+
+  func channelActive(context: ChannelHandlerContext) {
+    let stream = ByteStream(
+      channel: context.channel,
+      isTLS: isTLS,
+      credentials: PeerCredentials(of: context.channel)
+    )
+    do {
+      try context.pipeline.syncOperations.addHandler(ByteStreamHandler(stream))
+      context.pipeline.syncOperations.removeHandler(self, promise: nil)
+      opened(stream)
+    } catch {
+      context.close(promise: nil)
+    }
+  }
+}
+
+/// Counts connections and refuses those over the limits.
+private final class AcceptGate: Sendable {
+  private struct Counts {
+    var open = 0
+    var refused = 0
+    var bucket: TokenBucket?
+  }
+
+  private let maximum: Int
+  private let counts: Mutex<Counts>
+
+  init(_ limits: HTTPLimits) {
+    maximum = limits.maximumConnections
+    let bucket = limits.acceptsPerSecond.map {
+      TokenBucket(perSecond: $0, burst: $0, at: Self.now)
+    }
+    counts = Mutex(Counts(bucket: bucket))
+  }
+
+  private static var now: Instant {
+    Instant(nanoseconds: Int64(clamping: NIODeadline.now().uptimeNanoseconds))
+  }
+
+  var refused: Int { counts.withLock { $0.refused } }
+
+  func admit() -> Bool {
+    counts.withLock { counts in
+      guard counts.open < maximum, counts.bucket?.admit(at: Self.now) ?? true else {
+        counts.refused += 1
+        return false
+      }
+      counts.open += 1
+      return true
+    }
+  }
+
+  func leave() { counts.withLock { $0.open -= 1 } }
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Bytes
+import Cryptography
+import NIOCore
+import NIOSSL
+
+/// Whom a client of TLS trusts.
+package enum TLSClientSettings: Hashable, Sendable {
+  /// Certificates that the system's roots vouch for, in this name.
+  case systemRoots(hostname: String)
+  /// The one certificate whose DER has this SHA-256, whatever it says; the name is only sent along.
+  case pinned(sha256: [UInt8], hostname: String?)
+  /// Anybody: whoever speaks inside proves themselves in another way.
+  case unverified(hostname: String?)
+}
+
+extension TLSClientSettings {
+  /// The handlers of a client; `note` learns the certificates that the server showed.
+  func makeHandler(
+    noting note: @escaping @Sendable ([[UInt8]]) -> Void
+  ) throws -> NIOSSLClientHandler {
+    switch self {
+    case .systemRoots(let hostname):
+      // With an address for a name, the certificate must carry the address.
+      return try NIOSSLClientHandler(
+        context: SharedTLSContext.verifying.get(),
+        serverHostname: hostname
+      )
+    case .pinned(let expected, let hostname):
+      return try handler(hostname) { certificates, promise in
+        note(certificates)
+        let shown = certificates.first.map { SHA256.hash($0) } ?? []
+        let isExpected = equalInConstantTime(shown, expected)
+        promise.succeed(isExpected ? .certificateVerified : .failed)
+      }
+    case .unverified(let hostname):
+      return try handler(hostname) { certificates, promise in
+        note(certificates)
+        promise.succeed(.certificateVerified)
+      }
+    }
+  }
+
+  private func handler(
+    _ hostname: String?,
+    _ verify: @escaping @Sendable ([[UInt8]], EventLoopPromise<NIOSSLVerificationResult>) -> Void
+  ) throws -> NIOSSLClientHandler {
+    try NIOSSLClientHandler(
+      context: SharedTLSContext.custom.get(),
+      serverHostname: hostname.flatMap(Self.serverName),
+      customVerificationCallback: { certificates, promise in
+        // A certificate that cannot be written again is none.
+        verify(certificates.compactMap { try? $0.toDERBytes() }, promise)
+      }
+    )
+  }
+
+  /// `hostname` where it may be sent along; addresses may not.
+  private static func serverName(_ hostname: String) -> String? {
+    let isAddress = hostname.contains(":") || hostname.allSatisfy { $0.isNumber || $0 == "." }
+    return isAddress || hostname.isEmpty ? nil : hostname
+  }
+}
+
+/// Contexts are costly (the roots are read from disk) and the same for everybody.
+private enum SharedTLSContext {
+  static let verifying = Result { try NIOSSLContext(configuration: base()) }
+  static let custom = Result {
+    var configuration = base()
+    configuration.certificateVerification = .noHostnameVerification
+    configuration.trustRoots = .certificates([])
+    return try NIOSSLContext(configuration: configuration)
+  }
+
+  private static func base() -> TLSConfiguration {
+    var configuration = TLSConfiguration.makeClientConfiguration()
+    configuration.minimumTLSVersion = .tlsv12
+    configuration.shutdownTimeout = .seconds(2)
+    return configuration
+  }
+}
+
+/// The certificate and key that a server of TLS shows.
+package struct TLSServerSettings: Sendable {
+  let context: NIOSSLContext
+  /// The SHA-256 of the DER of the first certificate.
+  package let certificateSHA256: [UInt8]
+
+  /// From files in PEM: the certificate with its chain, and the key.
+  package init(certificateFile: String, keyFile: String) throws(HTTPTransportError) {
+    do {
+      try self.init(
+        certificates: NIOSSLCertificate.fromPEMFile(certificateFile),
+        key: NIOSSLPrivateKey(file: keyFile, format: .pem)
+      )
+    } catch {
+      throw HTTPTransportError(
+        .system,
+        "cannot use the certificate \(certificateFile) with the key \(keyFile): \(error)"
+      )
+    }
+  }
+
+  /// From PEM texts.
+  package init(certificatePEM: String, keyPEM: String) throws(HTTPTransportError) {
+    do {
+      try self.init(
+        certificates: NIOSSLCertificate.fromPEMBytes(Array(certificatePEM.utf8)),
+        key: NIOSSLPrivateKey(bytes: Array(keyPEM.utf8), format: .pem)
+      )
+    } catch {
+      throw HTTPTransportError(.system, "cannot use the certificate: \(error)")
+    }
+  }
+
+  /// From DER: the chain, the server's own certificate first, and the key.
+  package init(certificatesDER: [[UInt8]], keyDER: [UInt8]) throws(HTTPTransportError) {
+    do {
+      try self.init(
+        certificates: certificatesDER.map { try NIOSSLCertificate(bytes: $0, format: .der) },
+        key: NIOSSLPrivateKey(bytes: keyDER, format: .der)
+      )
+    } catch {
+      throw HTTPTransportError(.system, "cannot use the certificate: \(error)")
+    }
+  }
+
+  private init(certificates: [NIOSSLCertificate], key: NIOSSLPrivateKey) throws {
+    guard let leaf = certificates.first else {
+      throw HTTPTransportError(.system, "there is no certificate in the file")
+    }
+    var configuration = TLSConfiguration.makeServerConfiguration(
+      certificateChain: certificates.map { .certificate($0) },
+      privateKey: .privateKey(key)
+    )
+    configuration.minimumTLSVersion = .tlsv12
+    configuration.shutdownTimeout = .seconds(2)
+    context = try NIOSSLContext(configuration: configuration)
+    certificateSHA256 = SHA256.hash(try leaf.toDERBytes())
+  }
+}
