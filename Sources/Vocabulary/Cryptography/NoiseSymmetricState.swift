@@ -77,5 +77,12 @@ public struct NoiseSymmetricState: Sendable {
     return (keys[0], keys[1])
   }
 
+  /// Overwrites the secrets, once transport keys are taken or the handshake is given up.
+  public mutating func wipeSecrets() {
+    wipe(&chainingKey)
+    guard var last = key.take() else { return }
+    wipe(&last)
+  }
+
   private static let zeroNonce = [UInt8](repeating: 0, count: 12)
 }

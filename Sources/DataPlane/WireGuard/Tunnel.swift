@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Addressing
+public import Cryptography
+public import Keys
+public import Timing
+
+/// WireGuard: sessions with peers, what they seal and open, and which addresses belong to whom.
+///
+/// Knows nothing of paths: datagrams go to peers, and where from a datagram came counts for cookies
+/// only. A packet's way out is `peer(for:)`, `beginSealing`, `seal` for each packet, `didSend`; without
+/// a session `beginSealing` begins a handshake, and the packet is given to `stage`. A packet's way in is
+/// `receive`, then `peer(_:owns:)` for its source address. `nextTimeout` tells when to call
+/// `handleTimeouts`.
+///
+/// - Source: WireGuard paper (Donenfeld 2020); `Documentation/Protocols/wireguard.md`.
+public struct Tunnel: ~Copyable, Sendable {
+  var local: LocalState
+  var peers = PeerTable()
+  var allowedIPs = AllowedIPs()
+  /// For each peer the earliest call that is in `deadlines`.
+  var called: [Instant?] = []
+  var deadlines = DeadlineQueue<Int>()
+  /// What fell off.
+  public internal(set) var counters = TunnelCounters()
+
+  /// A tunnel without peers.
+  ///
+  /// - Parameters:
+  ///   - privateKey: This node's static key.
+  ///   - mtu: The largest packet inside; padding ends there.
+  ///   - entropy: Where keys, indices and jitter come from.
+  public init(privateKey: NodePrivateKey, mtu: Int, entropy: Entropy) {
+    local = LocalState(privateKey: privateKey, mtu: mtu, entropy: entropy)
+  }
+
+  /// How many peers there are.
+  public var peerCount: Int { peers.count }
+
+  /// The peer that packets to `destination` go to.
+  public func peer(for destination: IPAddress) -> PeerID? { allowedIPs.peer(for: destination) }
+
+  /// Whether packets from `source` may come from this peer.
+  public func peer(_ id: PeerID, owns source: IPAddress) -> Bool {
+    allowedIPs.peer(for: source) == id
+  }
+
+  /// How a peer is doing; nil when there is no such peer.
+  public func status(of id: PeerID) -> PeerStatus? {
+    peers.slot(of: id).map { peers.slots[$0].status }
+  }
+
+  // MARK: Time
+
+  /// When `handleTimeouts` wants to be called; nil when nothing waits.
+  public var nextTimeout: Instant? { deadlines.first }
+
+  /// Does what has become due: handshakes again, keepalives, keys to forget.
+  public mutating func handleTimeouts(
+    at now: Instant,
+    timestamp wall: Timestamp,
+    into effects: inout Effects
+  ) {
+    while let slot = deadlines.next(at: now) {
+      called[slot] = nil
+      let moment = Moment(now: now, wall: wall)
+      let abandoned = peers.slots[slot].handleTimers(at: moment, &local, into: &effects)
+      counters.stagedAbandoned += UInt64(abandoned)
+      schedule(slot)
+    }
+  }
+
+  /// Sees to it that a peer is called when its first timer runs out.
+  mutating func schedule(_ slot: Int) {
+    guard let wanted = peers.slots[slot].timers.earliest else { return }
+    if let known = called[slot], known <= wanted { return }
+    called[slot] = wanted
+    deadlines.call(slot, at: wanted)
+  }
+}
