@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Addressing
+package import Cryptography
+package import Keys
+package import Timing
+
+// MARK: - Users
+
+extension Tailnet {
+  /// Makes a user.
+  package mutating func createUser(
+    name: String,
+    displayName: String = "",
+    email: String = "",
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) -> User {
+    let name = try freeUserName(name, for: nil)
+    let user = User(
+      id: nextUserID(),
+      name: name,
+      displayName: try User.validText(displayName, for: "display name"),
+      email: try User.validText(email, for: "mail address"),
+      created: now.time
+    )
+    users[user.id] = user
+    effects.mutations.append(.user(user))
+    audit(actor, "user.create", "user \(user.name)", "", at: now, into: &effects)
+    return user
+  }
+
+  /// Gives a user another name.
+  package mutating func renameUser(
+    _ id: UserID,
+    to name: String,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) -> User {
+    guard var user = users[id] else { throw .notFound("There is no user \(id).") }
+    let old = user.name
+    user.name = try freeUserName(name, for: id)
+    users[id] = user
+    effects.mutations.append(.user(user))
+    audit(actor, "user.rename", "user \(old)", "to \(user.name)", at: now, into: &effects)
+    note(.user(id), at: now, into: &effects)
+    return user
+  }
+
+  /// Forgets a user who has no nodes, with the keys that were made for it.
+  package mutating func deleteUser(
+    _ id: UserID,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) {
+    guard let user = users[id] else { throw .notFound("There is no user \(id).") }
+    let owned = nodes.values.count { $0.user == id }
+    guard owned == 0 else {
+      throw .invalid(
+        "User \(user.name) still has \(owned) node\(owned == 1 ? "" : "s"). Delete them first."
+      )
+    }
+    for key in keys.values.filter({ $0.user == id }).sorted(by: { $0.id < $1.id }) {
+      keys[key.id] = nil
+      effects.mutations.append(.keyRemoved(key.id))
+    }
+    users[id] = nil
+    effects.mutations.append(.userRemoved(id))
+    audit(actor, "user.delete", "user \(user.name)", "", at: now, into: &effects)
+  }
+
+  private func freeUserName(_ text: String, for id: UserID?) throws(Refusal) -> String {
+    let name = try User.validName(text)
+    let lower = name.lowercased()
+    guard !users.values.contains(where: { $0.id != id && $0.name.lowercased() == lower }) else {
+      throw .conflict("There is already a user '\(name)'.")
+    }
+    return name
+  }
+}
+
+// MARK: - Pre-authentication keys
+
+extension Tailnet {
+  /// How many keys a network may have.
+  package static let maximumKeys = 10_000
+
+  /// Makes a key, and its secret, which nothing remembers afterwards.
+  package mutating func createKey(
+    user: UserID?,
+    tags: [String] = [],
+    isReusable: Bool = false,
+    isEphemeral: Bool = false,
+    expiry: Timestamp?,
+    by actor: String,
+    at now: Moment,
+    using entropy: inout Entropy,
+    into effects: inout Effects
+  ) throws(Refusal) -> (PreAuthKey, AuthSecret) {
+    let tags = try Tag.valid(tags)
+    if let user, users[user] == nil { throw .notFound("There is no user \(user).") }
+    guard user != nil || !tags.isEmpty else {
+      throw .invalid(
+        "Say whose nodes the key makes with --user, or what they are tagged with. "
+          + "'martlet-control users create NAME' makes a user."
+      )
+    }
+    if let expiry, expiry <= now.time { throw .invalid("The key would already have expired.") }
+    guard keys.count < Self.maximumKeys else {
+      throw Refusal(.exhausted, "There are \(Self.maximumKeys) keys already. Delete some first.")
+    }
+    let secret = AuthSecret(using: &entropy)
+    let key = PreAuthKey(
+      id: nextKeyID(),
+      prefix: secret.prefix,
+      hash: secret.hash,
+      user: user,
+      tags: tags,
+      isReusable: isReusable,
+      isEphemeral: isEphemeral,
+      expiry: expiry,
+      created: now.time
+    )
+    keys[key.id] = key
+    effects.mutations.append(.key(key))
+    audit(actor, "preauthkey.create", "key \(key.prefix)", "", at: now, into: &effects)
+    return (key, secret)
+  }
+
+  /// Ends a key now; nodes that it let in stay.
+  package mutating func expireKey(
+    _ id: PreAuthKeyID,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) -> PreAuthKey {
+    guard var key = keys[id] else { throw .notFound("There is no key \(id).") }
+    if key.expiry.map({ $0 > now.time }) ?? true { key.expiry = now.time }
+    keys[id] = key
+    effects.mutations.append(.key(key))
+    audit(actor, "preauthkey.expire", "key \(key.prefix)", "", at: now, into: &effects)
+    return key
+  }
+
+  /// Forgets a key; nodes that it let in stay.
+  package mutating func deleteKey(
+    _ id: PreAuthKeyID,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) {
+    guard let key = keys.removeValue(forKey: id) else { throw .notFound("There is no key \(id).") }
+    effects.mutations.append(.keyRemoved(id))
+    audit(actor, "preauthkey.delete", "key \(key.prefix)", "", at: now, into: &effects)
+  }
+}
+
+// MARK: - Nodes
+
+extension Tailnet {
+  /// Gives a node a name that its host name no longer changes.
+  package mutating func renameNode(
+    _ id: NodeID,
+    to text: String,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) -> NodeRecord {
+    var node = try existing(id)
+    let name = try NodeName.chosen(text)
+    guard isFree(name: name, for: id) else {
+      throw .conflict("There is already a node '\(name)'.")
+    }
+    let old = node.name
+    node.name = name
+    node.isNameChosen = true
+    put(node, at: now, into: &effects)
+    audit(actor, "node.rename", node, "from \(old)", at: now, into: &effects)
+    return node
+  }
+
+  /// Makes a node tagged; its user owns it no longer, and its key does not end any more.
+  package mutating func tagNode(
+    _ id: NodeID,
+    with tags: [String],
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) -> NodeRecord {
+    var node = try existing(id)
+    let tags = try Tag.valid(tags)
+    guard !tags.isEmpty else {
+      throw .invalid(
+        "A node needs at least one tag. To give it back to a user, log it in again as that user."
+      )
+    }
+    if case .user = node.owner, !node.isExpired(at: now.time) { node.expiry = nil }
+    node.owner = .tags(tags)
+    put(node, at: now, into: &effects)
+    audit(actor, "node.tag", node, tags.joined(separator: ","), at: now, into: &effects)
+    return node
+  }
+
+  /// Sets when a node's key ends; none for never.
+  package mutating func expireNode(
+    _ id: NodeID,
+    at expiry: Timestamp?,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) -> NodeRecord {
+    var node = try existing(id)
+    node.expiry = expiry
+    put(node, at: now, into: &effects)
+    let details = expiry.map(\.description) ?? "never"
+    audit(actor, "node.expire", node, details, at: now, into: &effects)
+    return node
+  }
+
+  /// Forgets a node.
+  package mutating func deleteNode(
+    _ id: NodeID,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) {
+    let node = try existing(id)
+    remove(node, at: now, into: &effects)
+    audit(actor, "node.delete", node, "", at: now, into: &effects)
+  }
+
+  /// Writes in a plain WireGuard peer, which never speaks to us.
+  package mutating func addWireGuardPeer(
+    name: String,
+    key: NodeKey,
+    endpoints: [Endpoint],
+    user: UserID?,
+    tags: [String],
+    by actor: String,
+    at now: Moment,
+    using entropy: inout Entropy,
+    into effects: inout Effects
+  ) throws(Refusal) -> NodeRecord {
+    let name = try NodeName.chosen(name)
+    let tags = try Tag.valid(tags)
+    guard isFree(name: name) else { throw .conflict("There is already a node '\(name)'.") }
+    guard node(with: key) == nil else { throw .conflict("This node key is in use.") }
+    guard (1...Self.maximumEndpoints).contains(endpoints.count) else {
+      throw .invalid("A plain WireGuard peer needs 1 to \(Self.maximumEndpoints) endpoints.")
+    }
+    let owner: NodeRecord.Owner
+    if !tags.isEmpty {
+      owner = .tags(tags)
+    } else if let user, users[user] != nil {
+      owner = .user(user)
+    } else {
+      throw .invalid("Say whose node it is with --user, or give it --tags.")
+    }
+    let addresses = try allocateAddresses(at: now)
+    let node = NodeRecord(
+      id: nextNodeID(),
+      stableID: newStableID(using: &entropy),
+      machineKey: .zero,
+      nodeKey: key,
+      owner: owner,
+      method: .administrator,
+      name: name,
+      isNameChosen: true,
+      addresses: addresses,
+      endpoints: endpoints,
+      endpointTypes: endpoints.map { _ in 5 },
+      isWireGuardOnly: true,
+      created: now.time
+    )
+    put(node, at: now, into: &effects)
+    audit(actor, "node.add", node, "plain WireGuard", at: now, into: &effects)
+    return node
+  }
+
+  private func existing(_ id: NodeID) throws(Refusal) -> NodeRecord {
+    guard let node = nodes[id] else { throw .notFound("There is no node \(id).") }
+    return node
+  }
+}
+
+// MARK: - Audit
+
+extension Tailnet {
+  func audit(
+    _ actor: String,
+    _ action: String,
+    _ subject: String,
+    _ details: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) {
+    let entry = AuditEntry(
+      actor: actor,
+      action: action,
+      subject: subject,
+      details: details,
+      time: now.time
+    )
+    effects.mutations.append(.audit(entry))
+  }
+
+  func audit(
+    _ actor: String,
+    _ action: String,
+    _ node: NodeRecord,
+    _ details: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) {
+    audit(actor, action, "node \(node.id) \(node.name)", details, at: now, into: &effects)
+  }
+}

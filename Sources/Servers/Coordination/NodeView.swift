@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Addressing
+internal import ControlProtocol
+internal import Keys
+internal import Timing
+
+extension Tailnet {
+  /// What every other node is shown of a node.
+  func view(of node: NodeRecord, at time: Timestamp) -> Node {
+    let addresses = node.addresses.map(IPPrefix.init(host:))
+    let isExpired = node.isExpired(at: time)
+    let isOnline = isOnline(node.id) || node.isWireGuardOnly
+    return Node(
+      id: node.id.rawValue,
+      stableID: node.stableID,
+      name: qualifiedName(of: node) + ".",
+      user: node.shownUser.rawValue,
+      key: node.nodeKey,
+      keyExpiry: node.expiry,
+      machine: node.machineKey,
+      discoKey: node.discoKey,
+      addresses: addresses,
+      allowedIPs: addresses,
+      endpoints: node.endpoints,
+      homeDERP: node.homeRelay,
+      hostinfo: node.hostinfo.shownToPeers,
+      created: node.created,
+      cap: node.capabilityVersion,
+      tags: node.tags,
+      lastSeen: isOnline ? nil : node.lastSeen,
+      online: isOnline,
+      machineAuthorized: !isExpired,
+      expired: isExpired,
+      isWireGuardOnly: node.isWireGuardOnly
+    )
+  }
+
+  /// What a node is shown of itself.
+  func selfView(of node: NodeRecord, at time: Timestamp) -> Node {
+    var view = view(of: node, at: time)
+    view.hostinfo = node.hostinfo
+    view.capMap = Self.capabilities
+    return view
+  }
+
+  /// What every node may do until a policy says otherwise: nothing beyond the plain network.
+  private static let capabilities: [String: [[UInt8]]] = [
+    "default-auto-update": [Array("false".utf8)]
+  ]
+}
+
+extension NodeRecord {
+  /// The relay region that it is reached through; 0 until it chose one.
+  package var homeRelay: Int { hostinfo.netInfo?.preferredDERP ?? 0 }
+}
+
+extension Hostinfo {
+  /// How many services of a node others are shown.
+  static let maximumServicesShown = 64
+
+  /// The part that concerns other nodes: what it is, and which services it offers.
+  var shownToPeers: Hostinfo {
+    var shown = Hostinfo()
+    shown.os = os
+    shown.hostname = hostname
+    shown.services = Array(services.prefix(Self.maximumServicesShown))
+    return shown
+  }
+}
+
+/// How what others are shown of a node differs from before.
+enum ViewDifference: Hashable {
+  /// Not at all.
+  case none
+  /// In a few facts that a patch can carry.
+  case facts(PatchedFacts)
+  /// In more than that.
+  case everything
+
+  init(from old: Node, to new: Node) {
+    guard old != new else {
+      self = .none
+      return
+    }
+    var facts: PatchedFacts = []
+    var rest = old
+    if old.endpoints != new.endpoints { facts.insert(.endpoints) }
+    rest.endpoints = new.endpoints
+    // A patch cannot take the home relay away, nor a discovery key or a version.
+    if old.homeDERP != new.homeDERP, new.homeDERP != 0 {
+      facts.insert(.homeRelay)
+      rest.homeDERP = new.homeDERP
+    }
+    if old.online != new.online { facts.insert(.online) }
+    rest.online = new.online
+    if old.lastSeen != new.lastSeen { facts.insert(.online) }
+    rest.lastSeen = new.lastSeen
+    if old.discoKey != new.discoKey, !new.discoKey.isZero {
+      facts.insert(.discoKey)
+      rest.discoKey = new.discoKey
+    }
+    if old.cap != new.cap, new.cap != 0 {
+      facts.insert(.capabilityVersion)
+      rest.cap = new.cap
+    }
+    self = rest == new ? .facts(facts) : .everything
+  }
+}

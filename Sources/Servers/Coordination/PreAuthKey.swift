@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Bytes
+package import Cryptography
+package import Timing
+
+/// Lets a machine join without a person at its screen.
+///
+/// The secret itself is shown once, when it is made; what is kept can only recognise it.
+package struct PreAuthKey: Hashable, Sendable {
+  /// Its number.
+  package let id: PreAuthKeyID
+  /// The part of its text that is no secret and finds it.
+  package let prefix: String
+  /// SHA-256 of the secret part.
+  ///
+  /// The secret has 256 random bits, so that a slow hash would protect nothing.
+  package let hash: [UInt8]
+  /// Whose nodes it makes; none when it makes tagged ones.
+  package let user: UserID?
+  /// What its nodes are tagged with.
+  package let tags: [String]
+  /// Whether it works more than once.
+  package let isReusable: Bool
+  /// Whether its nodes are forgotten when they have been away for a while.
+  package let isEphemeral: Bool
+  /// From when on it does not work; none when it always does.
+  package var expiry: Timestamp?
+  /// How many nodes it let in.
+  package var uses: Int
+  /// When it was made.
+  package let created: Timestamp
+
+  /// A key with all its facts.
+  package init(
+    id: PreAuthKeyID,
+    prefix: String,
+    hash: [UInt8],
+    user: UserID?,
+    tags: [String] = [],
+    isReusable: Bool = false,
+    isEphemeral: Bool = false,
+    expiry: Timestamp?,
+    uses: Int = 0,
+    created: Timestamp
+  ) {
+    self.id = id
+    self.prefix = prefix
+    self.hash = hash
+    self.user = user
+    self.tags = tags
+    self.isReusable = isReusable
+    self.isEphemeral = isEphemeral
+    self.expiry = expiry
+    self.uses = uses
+    self.created = created
+  }
+
+  /// Why it lets nobody in any more.
+  package enum Spent: Hashable, Sendable {
+    /// Its time is over.
+    case expired
+    /// It worked once, which is all it was for.
+    case used
+  }
+
+  /// Why it lets nobody in at `time`; nil while it does.
+  package func spent(at time: Timestamp) -> Spent? {
+    if let expiry, expiry <= time { return .expired }
+    return !isReusable && uses > 0 ? .used : nil
+  }
+
+  /// Its text with the secret left out.
+  package var masked: String { AuthSecret.lead + prefix + "-***" }
+}
+
+/// The text of a pre-authentication key: `martlet-auth-PREFIX-SECRET`.
+///
+/// Never printed by accident: only `text`, asked for by name, has the secret in it.
+package struct AuthSecret: Sendable, CustomStringConvertible {
+  static let lead = "martlet-auth-"
+  private static let prefixDigits = 12
+  private static let secretDigits = 64
+
+  /// The part that finds the key.
+  package let prefix: String
+  private let secret: String
+
+  /// A new secret: 48 bits to find it by, 256 to prove it.
+  package init(using entropy: inout Entropy) {
+    prefix = Hex.encode(entropy.bytes(Self.prefixDigits / 2))
+    secret = Hex.encode(entropy.bytes(Self.secretDigits / 2))
+  }
+
+  /// The secret that `text` spells; nil when it is not of our form.
+  package init?(_ text: String) {
+    guard text.utf8.count == Self.lead.utf8.count + Self.prefixDigits + 1 + Self.secretDigits,
+      text.hasPrefix(Self.lead)
+    else { return nil }
+    let parts = text.dropFirst(Self.lead.count).split(
+      separator: "-",
+      omittingEmptySubsequences: false
+    )
+    guard parts.count == 2, parts[0].utf8.count == Self.prefixDigits,
+      parts[1].utf8.count == Self.secretDigits, Hex.decode(parts[0]) != nil,
+      Hex.decode(parts[1]) != nil
+    else { return nil }
+    prefix = String(parts[0])
+    secret = String(parts[1])
+  }
+
+  /// The whole text, secret and all: for the one who made it, once.
+  package var text: String { Self.lead + prefix + "-" + secret }
+
+  /// What is kept of it.
+  package var hash: [UInt8] { SHA256.hash(Array(secret.utf8)) }
+
+  /// Whether it is the secret of `key`, in a time that tells nothing about it.
+  package func opens(_ key: PreAuthKey) -> Bool {
+    key.prefix == prefix && equalInConstantTime(hash, key.hash)
+  }
+
+  /// The text with the secret left out.
+  package var description: String { Self.lead + prefix + "-***" }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Addressing
+package import ControlProtocol
+internal import Timing
+
+/// What the operator decides about a network.
+package struct TailnetOptions: Sendable {
+  /// The domain below which nodes have their names; without dots at its ends.
+  package var domain: String
+  /// Where IPv4 addresses are taken from.
+  package var ipv4Prefix: IPPrefix
+  /// Where IPv6 addresses are taken from.
+  package var ipv6Prefix: IPPrefix
+  /// Where clients find us, without a slash at the end: what login pages are built from.
+  package var url: String
+  /// The relays that nodes are told.
+  package var relayMap: DERPMap
+  /// How long a person's node may stay without logging in again; none for ever.
+  package var keyLifetime: Duration?
+  /// How long an ephemeral node may be away before it is forgotten.
+  package var ephemeralTimeout: Duration
+  /// How long a node may be gone before others are told that it is offline.
+  package var offlineGrace: Duration
+  /// How long an address rests before it is given again.
+  package var addressRest: Duration
+
+  /// Options with everything but the address of the server at its default.
+  package init(
+    url: String,
+    domain: String = "tailnet.internal",
+    ipv4Prefix: IPPrefix = TailnetRanges.v4,
+    ipv6Prefix: IPPrefix = TailnetRanges.v6,
+    relayMap: DERPMap = DERPMap(),
+    keyLifetime: Duration? = nil,
+    ephemeralTimeout: Duration = .seconds(30 * 60),
+    offlineGrace: Duration = .seconds(10),
+    addressRest: Duration = AddressAllocation.defaultRest
+  ) {
+    self.url = url
+    self.domain = domain
+    self.ipv4Prefix = ipv4Prefix
+    self.ipv6Prefix = ipv6Prefix
+    self.relayMap = relayMap
+    self.keyLifetime = keyLifetime
+    self.ephemeralTimeout = ephemeralTimeout
+    self.offlineGrace = offlineGrace
+    self.addressRest = addressRest
+  }
+
+  /// The oldest version of the control protocol that we speak with a node.
+  package static let minimumCapabilityVersion = 113
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Addressing
+package import Timing
+
+/// Everything the store keeps of one network, as it was read at start.
+package struct TailnetRecords: Sendable {
+  /// Its users.
+  package var users: [User] = []
+  /// Its nodes.
+  package var nodes: [NodeRecord] = []
+  /// Its pre-authentication keys.
+  package var keys: [PreAuthKey] = []
+  /// Addresses that rest, and since when.
+  package var resting: [IPAddress: Timestamp] = [:]
+  /// The highest number a user ever had, in any network.
+  package var lastUser: Int64 = 0
+  /// The highest number a node ever had, in any network.
+  package var lastNode: Int64 = 0
+  /// The highest number a key ever had, in any network.
+  package var lastKey: Int64 = 0
+  /// The number of the youngest change.
+  package var lastChange: Int64 = 0
+
+  /// A network in which nothing is yet.
+  package init() {}
+}
