@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+import Keys
+package import Magicsock
+import PacketFilter
+package import Packets
+import WireGuard
+
+/// The journey of a received datagram: classify, open, learn the path, check source, filter, join,
+/// deliver.
+///
+/// The unit is what the kernel received in one go: datagrams of one size from one sender, opened where
+/// they lie. What repeats within it (path, source check, verdict of a flow) is looked up once.
+extension Pipeline {
+  /// What is remembered from one datagram of a run to the next.
+  private struct Run {
+    var source: PacketSource
+    var cookieSource: [UInt8] = []
+    var authenticated: PeerID?
+    var accepted: PacketView?
+    var coalescer: Coalescer?
+    var firstPiece = 0
+  }
+
+  /// Takes datagrams that arrived together.
+  ///
+  /// - Parameters:
+  ///   - buffer: The datagrams, one behind the other; opened in place.
+  ///   - segmentSize: The size of each but the last.
+  ///   - source: Where they came from.
+  ///   - moment: Now.
+  ///   - effects: Receives deliveries that point into `buffer`.
+  package mutating func inbound(
+    _ buffer: PacketBytes,
+    segmentSize: Int,
+    from source: PacketSource,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    var run = Run(source: source)
+    let size = segmentSize > 0 ? segmentSize : buffer.count
+    var offset = 0
+    while offset < buffer.count {
+      let end = min(offset + size, buffer.count)
+      receive(buffer.slice(offset..<end), &run, at: moment, into: &effects)
+      offset = end
+    }
+    flush(&run, into: &effects)
+    settle(at: moment, into: &effects)
+  }
+
+  private typealias InboundDrop = Counters.InboundDrop
+
+  private mutating func receive(
+    _ datagram: PacketBytes,
+    _ run: inout Run,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    switch classify(datagram) {
+    case .stun, .disco, .geneve:
+      paths.receive(datagram.array, from: run.source, at: moment.now, into: &pathEffects)
+    case .wireguard: open(datagram, &run, at: moment, into: &effects)
+    case .noise: counters.drop(InboundDrop.noise)
+    }
+  }
+
+  private func classify(_ datagram: PacketBytes) -> DatagramKind {
+    // SAFETY: the window covers `count` bytes, and the call keeps nothing.
+    unsafe DatagramKind.classify(
+      UnsafeRawBufferPointer(start: datagram.pointer, count: datagram.count)
+    )
+  }
+
+  private mutating func open(
+    _ datagram: PacketBytes,
+    _ run: inout Run,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    if case .relay(_, let key) = run.source, paths.peer(with: key) == nil {
+      return counters.drop(InboundDrop.unknownPeer)
+    }
+    let isTransport = datagram[0] == 4
+    if !isTransport, run.cookieSource.isEmpty { run.cookieSource = Self.cookieSource(run.source) }
+    // SAFETY: the window covers `count` bytes, and the call keeps nothing.
+    let received = unsafe tunnel.receive(
+      UnsafeMutableRawBufferPointer(start: datagram.pointer, count: datagram.count),
+      from: run.cookieSource,
+      at: moment.now,
+      timestamp: moment.wall,
+      into: &tunnelEffects
+    )
+    for reply in tunnelEffects.replies {
+      effects.messages.append(.init(bytes: reply.bytes, destination: run.source))
+    }
+    tunnelEffects.replies.removeAll()
+    switch received {
+    case .packet(let peer, let offset, let count):
+      noteAuthenticated(peer, &run, at: moment)
+      counters.inbound.add(packets: 1, bytes: count, over: run.source)
+      accept(datagram.slice(offset..<offset + count), from: peer, &run, at: moment, into: &effects)
+    case .keepalive(let peer): noteAuthenticated(peer, &run, at: moment)
+    case .handshake(let peer):
+      if let peer { noteAuthenticated(peer, &run, at: moment) }
+      settle(at: moment, into: &effects)
+    case .dropped: counters.drop(InboundDrop.notAuthentic)
+    }
+  }
+
+  /// Tells path finding that the peer was heard, once in a run.
+  private mutating func noteAuthenticated(_ peer: PeerID, _ run: inout Run, at moment: Moment) {
+    guard run.authenticated != peer else { return }
+    run.authenticated = peer
+    run.accepted = nil
+    paths.noteAuthenticated(peer, from: run.source, at: moment.now, into: &pathEffects)
+  }
+
+  /// Judges an opened packet and hands it on.
+  private mutating func accept(
+    _ packet: PacketBytes,
+    from peer: PeerID,
+    _ run: inout Run,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    let view = PacketView(packet)
+    if let last = run.accepted, last.isSameFlow(as: view), !view.isSYN {
+      return deliver(packet, view, &run, into: &effects)
+    }
+    guard view.kind != .malformed else { return counters.drop(InboundDrop.malformed) }
+    guard tunnel.peer(peer, owns: view.source) else {
+      return counters.drop(InboundDrop.foreignSource)
+    }
+    if interceptInbound(packet, view, from: peer, at: moment, into: &effects) { return }
+    let rules = peers[peer]?.isJailed == false ? filter : jailedFilter
+    switch rules.inbound(view, flows: &flows) {
+    case .accept:
+      run.accepted = view.kind == .tcp || view.kind == .udp ? view : nil
+      deliver(packet, view, &run, into: &effects)
+    case .drop(let reason):
+      counters.dropInbound(reason)
+      refuse(view, reason, rules, to: peer, at: moment, into: &effects)
+    }
+  }
+
+  /// Joins the packet with the one before it, or begins a new delivery.
+  private mutating func deliver(
+    _ packet: PacketBytes,
+    _ view: PacketView,
+    _ run: inout Run,
+    into effects: inout PipelineEffects
+  ) {
+    if let skipped = run.coalescer?.append(packet, view) {
+      return effects.addPiece(packet.slice(skipped..<view.length))
+    }
+    flush(&run, into: &effects)
+    run.coalescer = Coalescer(packet, view, joinsUDP: joinsUDP)
+    run.firstPiece = effects.pieces.count
+    effects.addPiece(packet.slice(0..<view.length))
+  }
+
+  private mutating func flush(_ run: inout Run, into effects: inout PipelineEffects) {
+    guard let coalescer = run.coalescer else { return }
+    effects.deliver(coalescer.finish(), piecesFrom: run.firstPiece)
+    counters.deliveries &+= 1
+    run.coalescer = nil
+  }
+
+  /// What names the sender in the cookies of the handshake: address and port, or key.
+  private static func cookieSource(_ source: PacketSource) -> [UInt8] {
+    switch source {
+    case .direct(let endpoint): endpoint.discoveryBytes
+    case .relay(_, let key): key.bytes
+    }
+  }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+import Keys
+import Magicsock
+import PacketFilter
+package import Packets
+import WireGuard
+
+/// The journey of an outgoing packet: intercept, route, filter, cut, seal, path.
+///
+/// The unit is what the host hands over: one packet, or a super-packet of one flow that is judged and
+/// routed once and then cut and sealed in one pass over its bytes.
+extension Pipeline {
+  /// Takes a packet from the host.
+  ///
+  /// - Parameters:
+  ///   - packet: The packet, without its offload header; not changed.
+  ///   - offload: What the offload header said.
+  ///   - moment: Now.
+  ///   - effects: Receives sealed datagrams, or what the packet was answered with.
+  package mutating func outbound(
+    _ packet: PacketBytes,
+    offload: OffloadHeader,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    let view = PacketView(packet)
+    if interceptOutbound(packet, view, into: &effects) { return }
+    guard let peer = tunnel.peer(for: view.destination) else {
+      return counters.drop(OutboundDrop.noRoute)
+    }
+    if case .drop(let reason) = filter.outbound(view, flows: &flows) {
+      return counters.dropOutbound(reason)
+    }
+    guard let segmenter = Segmenter(packet, view, offload) else {
+      return counters.drop(OutboundDrop.badOffload)
+    }
+    send(packet, segmenter, to: peer, at: moment, into: &effects)
+    settle(at: moment, into: &effects)
+  }
+
+  /// Sends a packet that this node made itself; the filter is not asked.
+  mutating func inject(
+    _ packet: [UInt8],
+    to peer: PeerID,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    var packet = packet
+    packet.withPacketBytes { bytes in
+      let view = PacketView(bytes)
+      guard let segmenter = Segmenter(bytes, view, .none) else {
+        preconditionFailure("a packet of our own making is whole")
+      }
+      send(bytes, segmenter, to: peer, at: moment, into: &effects)
+    }
+  }
+
+  private typealias OutboundDrop = Counters.OutboundDrop
+
+  private mutating func send(
+    _ packet: PacketBytes,
+    _ segmenter: Segmenter,
+    to peer: PeerID,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    let count = min(segmenter.count, Arena.maximumSegments)
+    if count < segmenter.count {
+      counters.drop(OutboundDrop.tooManySegments, count: segmenter.count - count)
+    }
+    guard sealedLength(segmenter.largest) <= PipelineEffects.maximumTrainBytes else {
+      return counters.drop(OutboundDrop.tooLarge, count: count)
+    }
+    let way = paths.paths(to: peer, at: moment.now, into: &pathEffects)
+    guard
+      let run = tunnel.beginSealing(
+        peer,
+        packets: count,
+        at: moment.now,
+        timestamp: moment.wall,
+        into: &tunnelEffects
+      )
+    else { return stage(packet, segmenter, count, for: peer) }
+    let start = effects.arena.used
+    for index in 0..<count {
+      guard seal(index, of: packet, segmenter, run, &effects) else {
+        counters.drop(OutboundDrop.tooLarge, count: count - index)
+        break
+      }
+    }
+    let sealed = start..<effects.arena.used
+    guard !sealed.isEmpty else { return }
+    tunnel.didSend(run, bytes: sealed.count, at: moment.now)
+    let size = sealedLength(segmenter.largest)
+    dispatch(sealed, segmentSize: size, to: peer, over: way, into: &effects)
+  }
+
+  /// Cuts and seals one segment at the end of the arena.
+  private mutating func seal(
+    _ index: Int,
+    of packet: PacketBytes,
+    _ segmenter: Segmenter,
+    _ run: SealingRun,
+    _ effects: inout PipelineEffects
+  ) -> Bool {
+    let length = segmenter.length(of: index)
+    let padded = Padding.paddedLength(length, mtu: mtu)
+    guard let range = effects.arena.take(padded + Self.overhead) else { return false }
+    let slot = effects.arena.bytes.slice(range)
+    segmenter.write(index, of: packet, to: slot.slice(Self.headerRoom..<Self.headerRoom + length))
+    slot.clear(Self.headerRoom + length..<Self.headerRoom + padded)
+    // SAFETY: the slot has room for header, padded packet and tag.
+    unsafe tunnel.seal(run, index: index, buffer: slot.pointer, plaintextCount: padded)
+    return true
+  }
+
+  /// Copies packets that must wait for a session.
+  private mutating func stage(
+    _ packet: PacketBytes,
+    _ segmenter: Segmenter,
+    _ count: Int,
+    for peer: PeerID
+  ) {
+    for index in 0..<count {
+      var copy = [UInt8](repeating: 0, count: segmenter.length(of: index))
+      copy.withPacketBytes { segmenter.write(index, of: packet, to: $0) }
+      tunnel.stage(copy, for: peer)
+    }
+  }
+
+  private mutating func dispatch(
+    _ sealed: Range<Int>,
+    segmentSize: Int,
+    to peer: PeerID,
+    over way: SendPaths,
+    into effects: inout PipelineEffects
+  ) {
+    let count = (sealed.count + segmentSize - 1) / segmentSize
+    if let endpoint = way.direct {
+      counters.outbound.add(packets: count, bytes: sealed.count, over: .direct(endpoint))
+      effects.send(sealed, segmentSize: segmentSize, to: .direct(endpoint))
+    }
+    if let region = way.relay, let key = peers[peer]?.nodeKey {
+      counters.outbound.add(packets: count, bytes: sealed.count, over: .relay(region, key))
+      effects.send(sealed, segmentSize: segmentSize, to: .relay(region, key))
+    }
+    if way.direct == nil && way.relay == nil {
+      counters.drop(OutboundDrop.noPath, count: count)
+    }
+  }
+
+  static let headerRoom = 16
+  static let tagRoom = 16
+  static let overhead = headerRoom + tagRoom
+
+  private func sealedLength(_ length: Int) -> Int {
+    Padding.paddedLength(length, mtu: mtu) + Self.overhead
+  }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+package import Cryptography
+import Disco
+package import Keys
+import Magicsock
+import PacketFilter
+import Packets
+package import Timing
+import WireGuard
+
+/// The data plane of one node: everything that happens to a packet between the host and the network.
+///
+/// Owns the cores and calls them in order; they do not know each other. `OutboundJourney` and
+/// `InboundJourney` tell the order. One thread owns a pipeline, gives it packets in place and performs
+/// the effects before it goes on.
+package struct Pipeline: ~Copyable {
+  /// A moment on both clocks: `now` drives everything, `wall` is for what peers and people see.
+  package struct Moment: Hashable, Sendable {
+    /// On the clock that only goes forward.
+    package var now: Instant
+    /// On the wall.
+    package var wall: Timestamp
+
+    /// A moment.
+    package init(now: Instant, wall: Timestamp) { (self.now, self.wall) = (now, wall) }
+  }
+
+  /// What the pipeline itself knows of a peer.
+  struct PeerFacts {
+    var nodeKey: NodeKey
+    /// The discovery key of the netmap.
+    var toldDiscoKey: DiscoKey
+    /// The one that the peer uses, as far as we know: the netmap's, or one it told over a session.
+    var discoKey: DiscoKey
+    var addresses: [IPAddress]
+    var isJailed: Bool
+    var isWireGuardOnly: Bool
+  }
+
+  var tunnel: Tunnel
+  var paths: MagicSocket
+  var filter = Filter.none
+  var jailedFilter = Filter.none
+  var flows = FlowTable()
+  var peers: [PeerID: PeerFacts] = [:]
+  var addresses: [IPAddress] = []
+  var peerAPIPort: UInt16 = 0
+  var nodeKey: NodePrivateKey
+  let discoKey: DiscoKey
+  let mtu: Int
+  var joinsUDP: Bool
+  var pings: PingTable
+  var tunnelEffects = WireGuard.Effects()
+  var pathEffects = Magicsock.Effects()
+  /// What passed and what fell off.
+  package internal(set) var counters = Counters()
+
+  /// A pipeline without peers, which accepts nothing.
+  ///
+  /// - Parameters:
+  ///   - nodeKey: This node's key.
+  ///   - discoKey: This run's discovery key.
+  ///   - mtu: The largest packet in the tunnel.
+  ///   - joinsUDP: Whether the TUN device takes super-packets of UDP.
+  ///   - entropy: Where random numbers come from.
+  package init(
+    nodeKey: NodePrivateKey,
+    discoKey: DiscoPrivateKey,
+    mtu: Int,
+    joinsUDP: Bool,
+    entropy: Entropy
+  ) {
+    tunnel = Tunnel(privateKey: nodeKey, mtu: mtu, entropy: entropy)
+    paths = MagicSocket(nodeKey: nodeKey.publicKey, discoKey: discoKey, entropy: entropy)
+    pings = PingTable(entropy: entropy)
+    self.nodeKey = nodeKey
+    self.discoKey = discoKey.publicKey
+    self.mtu = mtu
+    self.joinsUDP = joinsUDP
+  }
+
+  /// When `handleTimeouts` wants to be called; nil when nothing waits.
+  package var nextTimeout: Instant? {
+    var earliest = tunnel.nextTimeout
+    if let path = paths.nextTimeout { earliest = min(path, earliest ?? path) }
+    if let ping = pings.nextTimeout { earliest = min(ping, earliest ?? ping) }
+    return earliest
+  }
+
+  /// Does what has become due.
+  package mutating func handleTimeouts(at moment: Moment, into effects: inout PipelineEffects) {
+    tunnel.handleTimeouts(at: moment.now, timestamp: moment.wall, into: &tunnelEffects)
+    paths.handleTimeouts(at: moment.now, into: &pathEffects)
+    pings.handleTimeouts(at: moment.now)
+    settle(at: moment, into: &effects)
+  }
+
+  /// Moves what the cores asked for to where it belongs, until none of them asks for more.
+  ///
+  /// The tunnel may ask for a path, a new session for a message to its peer; neither asks back, so
+  /// this ends after a few rounds.
+  mutating func settle(at moment: Moment, into effects: inout PipelineEffects) {
+    while !tunnelEffects.isEmpty {
+      var asked = WireGuard.Effects()
+      swap(&asked, &tunnelEffects)
+      for peer in asked.sessionsEstablished { greet(peer, at: moment, into: &effects) }
+      for datagram in asked.sends { send(datagram, at: moment, into: &effects) }
+    }
+    guard !pathEffects.isEmpty else { return }
+    for send in pathEffects.sends {
+      effects.messages.append(.init(bytes: send.bytes, destination: send.destination))
+    }
+    effects.events += pathEffects.pipelineEvents
+    pathEffects.removeAll()
+  }
+
+  /// Sends a datagram of the tunnel's own making.
+  private mutating func send(
+    _ datagram: WireGuard.Effects.Send,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    let isData = datagram.kind == .data
+    let way =
+      isData
+      ? paths.paths(to: datagram.peer, at: moment.now, into: &pathEffects)
+      : paths.controlPaths(
+        to: datagram.peer,
+        datagram.kind == .handshake ? .handshake : .keepalive,
+        at: moment.now,
+        into: &pathEffects
+      )
+    guard !way.isEmpty else { return counters.drop(Counters.OutboundDrop.noPath) }
+    for destination in destinations(way, datagram.peer) {
+      if isData {
+        counters.outbound.add(packets: 1, bytes: datagram.bytes.count, over: destination)
+      }
+      effects.messages.append(.init(bytes: datagram.bytes, destination: destination))
+    }
+  }
+
+  /// Where `way` leads for a peer: a direct endpoint, a relay, or both.
+  func destinations(_ way: SendPaths, _ peer: PeerID) -> [PacketSource] {
+    var list: [PacketSource] = []
+    if let endpoint = way.direct { list.append(.direct(endpoint)) }
+    if let region = way.relay, let key = peers[peer]?.nodeKey { list.append(.relay(region, key)) }
+    return list
+  }
+}
