@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Takes a stream of bytes apart into frames, in pieces of any size.
+///
+/// Holds at most one unfinished frame: a kind that may not be as long as announced is refused by
+/// its header alone. Kinds that are unknown, or not for the receiver, are passed over without being
+/// kept.
+public struct FrameDecoder: Sendable {
+  /// Who receives the frames.
+  public enum Receiver: Hashable, Sendable {
+    /// A client, from its relay.
+    case client
+    /// A relay, from somebody who has not told who they are yet.
+    case strangersRelay
+    /// A relay, from an admitted client.
+    case relay
+  }
+
+  /// The longest frame that is passed over, and that a client takes.
+  public static let maximumLength = 1 << 20
+  /// The longest description that a relay reads of a client.
+  public static let maximumClientInfo = 256 << 10
+  /// The longest first frame of a relay.
+  public static let maximumServerKey = 1 << 10
+  /// The longest ping.
+  public static let maximumPing = 1000
+
+  /// Who receives the frames; a relay changes it when the client is admitted.
+  public var receiver: Receiver
+  /// How many frames were passed over.
+  public private(set) var passedOver = 0
+
+  private var buffer: [UInt8] = []
+  private var position = 0
+  private var skipping = 0
+
+  /// A decoder at the start of a stream.
+  public init(for receiver: Receiver) { self.receiver = receiver }
+
+  /// Takes in what was received.
+  public mutating func append(_ bytes: [UInt8]) {
+    if position == buffer.count {
+      buffer = bytes
+    } else {
+      buffer.removeFirst(position)
+      buffer += bytes
+    }
+    position = 0
+  }
+
+  /// The next frame; nil when it is not whole yet.
+  ///
+  /// - Throws: `FrameError`; the stream is then of no more use.
+  public mutating func next() throws(FrameError) -> Frame? {
+    while true {
+      skip()
+      guard skipping == 0, buffer.count - position >= Frame.headerSize else { return nil }
+      let byte = buffer[position]
+      let length = announcedLength()
+      guard let kind = Frame.Kind(rawValue: byte), let bounds = bounds(of: kind) else {
+        guard length <= Self.maximumLength else { throw .tooLong(kind: byte, length: length) }
+        skipping = Frame.headerSize + length
+        passedOver += 1
+        continue
+      }
+      guard length >= bounds.lowerBound else { throw .tooShort(kind: byte, length: length) }
+      guard length <= bounds.upperBound else { throw .tooLong(kind: byte, length: length) }
+      let start = position + Frame.headerSize
+      guard buffer.count - start >= length else { return nil }
+      position = start + length
+      return try Frame(kind, buffer[start..<position])
+    }
+  }
+
+  private mutating func skip() {
+    let here = min(skipping, buffer.count - position)
+    position += here
+    skipping -= here
+  }
+
+  private func announcedLength() -> Int {
+    let high = Int(buffer[position + 1]) << 24 | Int(buffer[position + 2]) << 16
+    return high | Int(buffer[position + 3]) << 8 | Int(buffer[position + 4])
+  }
+
+  /// How long a frame of this kind may be; nil when it is not for the receiver.
+  private func bounds(of kind: Frame.Kind) -> ClosedRange<Int>? {
+    switch receiver {
+    case .strangersRelay: kind == .clientInfo ? 32 + 24 + 16...Self.maximumClientInfo : nil
+    case .relay: Self.relayBounds(of: kind)
+    case .client: Self.clientBounds(of: kind)
+    }
+  }
+
+  private static func relayBounds(of kind: Frame.Kind) -> ClosedRange<Int>? {
+    switch kind {
+    case .sendPacket: 32...32 + Frame.maximumPacketSize
+    case .forwardPacket: 64...64 + Frame.maximumPacketSize
+    case .notePreferred: 1...1
+    case .watchConnections: 0...0
+    case .closePeer: 32...32
+    case .ping, .pong: 8...maximumPing
+    default: nil
+    }
+  }
+
+  private static func clientBounds(of kind: Frame.Kind) -> ClosedRange<Int>? {
+    switch kind {
+    case .serverKey: 40...maximumServerKey
+    case .serverInfo: 24 + 16...24 + maximumLength
+    case .receivePacket: 32...maximumLength
+    case .keepAlive: 0...maximumLength
+    case .peerGone: 32...maximumLength
+    case .ping, .pong: 8...maximumLength
+    case .health: 0...maximumLength
+    case .restarting: 8...maximumLength
+    default: nil
+    }
+  }
+}
