@@ -33,6 +33,15 @@ public struct PeerConfiguration: Hashable, Sendable {
   var effectivePresharedKey: [UInt8] { presharedKey ?? [UInt8](repeating: 0, count: 32) }
 }
 
+extension PeerConfiguration: CustomStringConvertible, CustomReflectable {
+  /// The peer's key and addresses, nothing of its secret.
+  public var description: String { "\(publicKey.short) \(allowedIPs)" }
+  /// The peer's key and addresses, nothing of its secret.
+  public var customMirror: Mirror {
+    Mirror(self, children: ["publicKey": publicKey, "allowedIPs": allowedIPs])
+  }
+}
+
 /// How a peer is doing.
 public struct PeerStatus: Hashable, Sendable {
   /// When the last handshake was completed.

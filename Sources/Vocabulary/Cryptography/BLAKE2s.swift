@@ -24,7 +24,8 @@ public enum BLAKE2s {
   /// HKDF: one to three 32-byte keys from a chaining key and an input.
   public static func hkdf(chainingKey: [UInt8], input: [UInt8], outputs: Int) -> [[UInt8]] {
     precondition((1...3).contains(outputs), "Noise takes one to three keys")
-    let secret = hmac(key: chainingKey, parts: [input])
+    var secret = hmac(key: chainingKey, parts: [input])
+    defer { wipe(&secret) }
     var keys: [[UInt8]] = []
     for number in 1...outputs {
       keys.append(hmac(key: secret, parts: [keys.last ?? [], [UInt8(number)]]))

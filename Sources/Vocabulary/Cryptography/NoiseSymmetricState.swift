@@ -26,21 +26,20 @@ public struct NoiseSymmetricState: Sendable {
   /// Mixes a secret into the chaining key and takes a key to seal with.
   public mutating func mixKey(_ input: [UInt8]) {
     let keys = BLAKE2s.hkdf(chainingKey: chainingKey, input: input, outputs: 2)
-    chainingKey = keys[0]
-    key = keys[1]
+    replaceSecrets(chainingKey: keys[0], key: keys[1])
   }
 
   /// Mixes bytes into the chaining key only, as WireGuard does with ephemeral keys.
   public mutating func mixChainingKey(_ input: [UInt8]) {
-    chainingKey = BLAKE2s.hkdf(chainingKey: chainingKey, input: input, outputs: 1)[0]
+    let keys = BLAKE2s.hkdf(chainingKey: chainingKey, input: input, outputs: 1)
+    replaceSecrets(chainingKey: keys[0], key: nil)
   }
 
   /// Mixes a pre-shared key into the chaining key and the transcript, and takes a key to seal with.
   public mutating func mixKeyAndHash(_ input: [UInt8]) {
     let keys = BLAKE2s.hkdf(chainingKey: chainingKey, input: input, outputs: 3)
-    chainingKey = keys[0]
     mixHash(keys[1])
-    key = keys[2]
+    replaceSecrets(chainingKey: keys[0], key: keys[2])
   }
 
   /// Seals under the current key and hashes the result into the transcript.
@@ -78,10 +77,12 @@ public struct NoiseSymmetricState: Sendable {
   }
 
   /// Overwrites the secrets, once transport keys are taken or the handshake is given up.
-  public mutating func wipeSecrets() {
+  public mutating func wipeSecrets() { replaceSecrets(chainingKey: [], key: nil) }
+
+  private mutating func replaceSecrets(chainingKey newChainingKey: [UInt8], key newKey: [UInt8]?) {
     wipe(&chainingKey)
-    guard var last = key.take() else { return }
-    wipe(&last)
+    if var old = key.take() { wipe(&old) }
+    (chainingKey, key) = (newChainingKey, newKey)
   }
 
   private static let zeroNonce = [UInt8](repeating: 0, count: 12)

@@ -113,6 +113,20 @@ struct PrimitiveTests {
     #expect(!Ed25519.verify([1], of: [], publicKey: publicKey))
   }
 
+  @Test("A wiped secret is gone, and what was copied from it stays")
+  func wiping() {
+    var secret = [UInt8](repeating: 7, count: 32)
+    let copy = secret
+    wipe(&secret)
+    #expect(secret.isEmpty)
+    #expect(copy == [UInt8](repeating: 7, count: 32))
+    var state = NoiseSymmetricState(protocolName: "Noise_IK_25519_ChaChaPoly_BLAKE2s")
+    state.mixKey([1])
+    let before = state
+    state.wipeSecrets()
+    #expect(state.chainingKey.isEmpty && before.chainingKey.count == 32)
+  }
+
   @Test("A seed repeats its run, and the system does not")
   func entropy() {
     var one = Entropy(seed: 5)

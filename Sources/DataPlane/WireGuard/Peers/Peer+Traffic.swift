@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Timing
+
+/// Packets out and in.
+extension Peer {
+  /// Reserves counters in the session in use; nil when there is none.
+  mutating func reserve(_ packets: Int, at now: Instant) -> SealingRun? {
+    guard let first = sessions.reserve(packets, at: now), let session = sessions.current else {
+      return nil
+    }
+    return SealingRun(
+      keys: session.keys,
+      receiver: session.remoteIndex,
+      firstCounter: first,
+      slot: slot,
+      peer: id
+    )
+  }
+
+  /// Whether the session in use should be replaced, seen when sending.
+  func shouldRenewWhenSending(at now: Instant) -> Bool {
+    sessions.current?.shouldRenewWhenSending(at: now) ?? false
+  }
+
+  mutating func didSendData(_ bytes: Int, at now: Instant) {
+    status.bytesSent &+= UInt64(truncatingIfNeeded: bytes)
+    timers.dataSent(at: now)
+    timers.packetSent(at: now)
+  }
+
+  /// Keeps a packet for the next session; true when the oldest had to make room.
+  mutating func stage(_ packet: [UInt8]) -> Bool { staged.append(packet) }
+
+  /// Sends what waited for a session; tells whether there was anything.
+  mutating func sendStaged(
+    at now: Instant,
+    _ local: LocalState,
+    into effects: inout Effects
+  ) -> Bool {
+    guard !staged.isEmpty, sessions.current?.isAlive(at: now) == true else { return false }
+    for packet in staged.takeAll() {
+      guard let run = reserve(1, at: now) else {
+        _ = staged.append(packet)
+        continue
+      }
+      let padded = Padding.paddedLength(packet.count, mtu: local.mtu)
+      let plaintext = packet + [UInt8](repeating: 0, count: padded - packet.count)
+      let datagram = run.datagram(sealing: plaintext)
+      effects.sends.append(.init(peer: id, bytes: datagram, kind: .data))
+      didSendData(datagram.count, at: now)
+    }
+    return true
+  }
+
+  /// Sends an empty packet, if there is a session to send it with.
+  mutating func sendKeepalive(at now: Instant, into effects: inout Effects) -> Bool {
+    guard let run = reserve(1, at: now) else { return false }
+    let datagram = run.datagram(sealing: [])
+    effects.sends.append(.init(peer: id, bytes: datagram, kind: .keepalive))
+    status.bytesSent &+= UInt64(datagram.count)
+    timers.packetSent(at: now)
+    return true
+  }
+
+  /// Opens a transport message in place.
+  mutating func open(
+    _ datagram: UnsafeMutableRawBufferPointer,
+    _ header: TransportHeader,
+    at moment: Moment,
+    _ local: inout LocalState,
+    into effects: inout Effects
+  ) -> Session.Opening {
+    // SAFETY: the datagram is handed through.
+    guard
+      let (opening, isConfirmed) = unsafe sessions.open(
+        datagram,
+        header,
+        at: moment.now,
+        &local.receivers
+      )
+    else { return .refused(.unknownReceiver) }
+    guard case .plaintext(let count) = opening else { return opening }
+    status.bytesReceived &+= UInt64(count + TransportHeader.overhead)
+    timers.packetReceived(at: moment.now)
+    if isConfirmed {
+      completeHandshake(at: moment, into: &effects)
+      _ = sendStaged(at: moment.now, local, into: &effects)
+    }
+    if sessions.shouldRenewWhenReceiving(at: moment.now) {
+      initiate(isRetry: false, at: moment, &local, into: &effects)
+    }
+    if count > 0 { timers.dataReceived(at: moment.now) }
+    return opening
+  }
+}
