@@ -110,8 +110,7 @@ let plan: [(folder: String, modules: [Module])] = [
       Module("HostIO", on: ["CHost", "Bytes", "Addressing", "Timing"]),
       Module(
         "HostConfiguration",
-        on: ["HostSettings", "CHost", "Addressing", "Bytes"],
-        borrowing: [logging]
+        on: ["HostSettings", "HostIO", "CHost", "Addressing", "Timing"]
       ),
       Module(
         "HTTPTransport",
@@ -167,10 +166,11 @@ let plan: [(folder: String, modules: [Module])] = [
       Module(
         "NodeAPIs",
         on: [
-          "NodeCore", "LocalAPI", "ControlProtocol", "HTTPTransport", "JSON", "Addressing", "Keys",
-          "Bytes", "Timing",
+          "LocalAPI", "ControlProtocol", "HTTPTransport", "JSON", "Addressing", "Keys", "Bytes",
+          "Timing",
         ],
-        borrowing: [logging]
+        borrowing: [logging],
+        testing: ["Cryptography"]
       ),
     ]
   ),
@@ -180,8 +180,8 @@ let plan: [(folder: String, modules: [Module])] = [
       Module(
         "RelayServer",
         on: [
-          "DERP", "STUN", "HTTPTransport", "HostIO", "Keys", "Addressing", "Bytes", "Timing",
-          "Cryptography", "JSON",
+          "DERP", "STUN", "HTTPTransport", "HostIO", "HostConfiguration", "Keys", "Addressing",
+          "Bytes", "Timing", "Cryptography", "JSON",
         ],
         borrowing: [logging] + certificates + [crypto]
       ),
@@ -200,7 +200,7 @@ let plan: [(folder: String, modules: [Module])] = [
         "CoordinationServer",
         on: [
           "Coordination", "CoordinationStore", "ControlProtocol", "HTTPTransport", "Addressing",
-          "Keys", "Timing", "JSON", "Bytes", "Compression", "Cryptography", "DERP",
+          "Keys", "Timing", "JSON", "Bytes", "Compression", "Cryptography",
         ],
         borrowing: [logging]
       ),
@@ -235,7 +235,7 @@ let plan: [(folder: String, modules: [Module])] = [
       Module(
         "martlet-derp",
         .executable,
-        on: ["CommandLine", "RelayServer", "HTTPTransport", "Addressing", "Keys"],
+        on: ["CommandLine", "RelayServer", "HTTPTransport", "HostIO", "Addressing"],
         borrowing: [arguments, logging]
       ),
       Module(

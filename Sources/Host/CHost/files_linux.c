@@ -156,3 +156,5 @@ const char *chost_error_text(int code) {
 }
 
 int chost_unshare_network(void) { return unshare(CLONE_NEWNET) < 0 ? -errno : 0; }
+
+int chost_enter_network(int fd) { return setns(fd, CLONE_NEWNET) < 0 ? -errno : 0; }

@@ -26,5 +26,7 @@ int chost_interface_index(const char *name);
 
 /// Moves the calling thread into a network namespace of its own. For tests.
 int chost_unshare_network(void);
+/// Moves the calling thread into the network namespace that a descriptor names. For tests.
+int chost_enter_network(int fd);
 
 #endif

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CHost
+import HostIO
+import HostSettings
+import Timing
+
+/// The loop of a `LinkMonitor`: owned by its thread.
+final class LinkWatch {
+  /// How long it must be quiet before a burst counts as over.
+  static let quiet = Duration.milliseconds(100)
+  /// How long a burst may last before it is told all the same.
+  static let burstMaximum = Duration.milliseconds(500)
+
+  private enum Token {
+    static let kernel: UInt64 = 1
+    static let stop: UInt64 = 2
+  }
+
+  private let ownInterface: String
+  private let ground: HostGround
+  private var events: NetlinkSocket
+  private var questions: NetlinkSocket
+  private var poller: Poller
+  private(set) var facts: HostFacts
+  private var groundDisturbed = false
+  private var burst: (began: Instant, last: Instant)?
+
+  init(ownInterface: String, ground: HostGround) throws(HostError) {
+    (self.ownInterface, self.ground) = (ownInterface, ground)
+    events = try NetlinkSocket(groups: Self.groups)
+    questions = try NetlinkSocket()
+    poller = try Poller()
+    facts = try HostFacts.read(from: &questions)
+    try poller.add(events.descriptor.rawValue, token: Token.kernel)
+  }
+
+  private static var groups: UInt32 {
+    let numbers: [UInt32] = [
+      RTNLGRP_LINK.rawValue, RTNLGRP_IPV4_IFADDR.rawValue, RTNLGRP_IPV6_IFADDR.rawValue,
+      RTNLGRP_IPV4_ROUTE.rawValue, RTNLGRP_IPV6_ROUTE.rawValue, RTNLGRP_IPV4_RULE.rawValue,
+      RTNLGRP_IPV6_RULE.rawValue,
+    ]
+    return numbers.reduce(0) { $0 | 1 << ($1 - 1) }
+  }
+
+  /// Watches until `stop` is signalled; tells each change that makes a difference.
+  func run(until stop: WakeSignal, tell: (LinkChange) -> Void) {
+    do throws(HostError) {
+      try poller.add(stop.rawDescriptor, token: Token.stop)
+    } catch {
+      preconditionFailure("an open signal can be waited for: \(error)")
+    }
+    while !stop.consume() {
+      _ = poller.wait(until: burst.map { min($0.began + Self.burstMaximum, $0.last + Self.quiet) })
+      readEvents()
+      guard let burst, isOver(burst, at: MonotonicClock.now()) else { continue }
+      self.burst = nil
+      if let change = lookAgain() { tell(change) }
+    }
+  }
+
+  private func isOver(_ burst: (began: Instant, last: Instant), at now: Instant) -> Bool {
+    now >= burst.began + Self.burstMaximum || now >= burst.last + Self.quiet
+  }
+
+  private func readEvents() {
+    while true {
+      do throws(HostError) {
+        for message in try events.receive("watch the network", milliseconds: 0) { note(message) }
+      } catch {
+        guard error.code != ETIMEDOUT else { return }
+        // Events were lost, or one made no sense: anything may have changed.
+        groundDisturbed = true
+        noteChange()
+      }
+    }
+  }
+
+  private func note(_ message: NetlinkMessage) {
+    if isOurs(message) {
+      groundDisturbed = groundDisturbed || isRemoval(message)
+    }
+    noteChange()
+  }
+
+  private func noteChange() {
+    let now = MonotonicClock.now()
+    burst = (burst?.began ?? now, now)
+  }
+
+  private func isRemoval(_ message: NetlinkMessage) -> Bool {
+    [UInt16(RTM_DELRULE), UInt16(RTM_DELROUTE)].contains(message.kind)
+  }
+
+  /// Whether a message tells of a route or rule that carries our mark.
+  private func isOurs(_ message: NetlinkMessage) -> Bool {
+    // One that makes no sense is nobody's; the tables are read again in any case.
+    if let rule = try? RuleRecord(message) { return !RouterPlan.ours([rule], ground).isEmpty }
+    if let route = try? RouteRecord(message) { return !RouterPlan.ours([route], ground).isEmpty }
+    return false
+  }
+
+  /// Reads the tables again; nil when nothing that matters is different.
+  private func lookAgain() -> LinkChange? {
+    let before = facts.reachability(excluding: ownInterface)
+    do throws(HostError) {
+      facts = try HostFacts.read(from: &questions)
+    } catch {
+      // The next event asks again.
+      noteChange()
+      return nil
+    }
+    let change = LinkChange(
+      facts: facts,
+      networkChanged: facts.reachability(excluding: ownInterface) != before,
+      groundDisturbed: groundDisturbed
+    )
+    groundDisturbed = false
+    return change.networkChanged || change.groundDisturbed ? change : nil
+  }
+}
