@@ -108,6 +108,8 @@ package final class ByteStream: Sendable {
         return state.inbound
       }
       if !early.isEmpty { receive(early) }
+      // Somebody may have been refused before there was anyone to be told.
+      hasRoom()
       resumeReading()
     }
   }

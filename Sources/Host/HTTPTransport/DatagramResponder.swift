@@ -29,7 +29,7 @@ package final class DatagramResponder: Sendable {
         .bind(to: endpoint.socketAddress()).get()
       return DatagramResponder(channel)
     } catch {
-      throw HTTPTransportError(.system, "cannot listen on UDP \(endpoint): \(error)")
+      throw HTTPTransportError(listening: "UDP \(endpoint)", error)
     }
   }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -9,8 +10,13 @@ package struct Dialer: Sendable {
   /// How long a dial may take where the caller does not say.
   package static let defaultTimeout = Duration.seconds(10)
 
+  private let mark: UInt32
+
   /// A dialer.
-  package init() {}
+  ///
+  /// - Parameter mark: A packet mark by which routing rules know our own traffic; zero for none.
+  ///   Without the privilege to mark, connections go unmarked.
+  package init(mark: UInt32 = 0) { self.mark = mark }
 
   /// Connects to `host`, a name or an address, and speaks TLS if asked to.
   ///
@@ -65,8 +71,10 @@ package struct Dialer: Sendable {
     tls: TLSClientSettings?,
     _ start: (ClientBootstrap) -> EventLoopFuture<any Channel>
   ) async throws -> ByteStream {
+    let mark = mark
     let prepared = bootstrap.channelInitializer { channel in
       channel.eventLoop.makeCompletedFuture {
+        if mark != 0 { channel.mark(mark) }
         try channel.pipeline.syncOperations.install(tls)
       }
     }
@@ -85,6 +93,15 @@ package struct Dialer: Sendable {
     } catch {
       throw HTTPTransportError(dialing: name, error)
     }
+  }
+}
+
+extension Channel {
+  /// Marks the packets of a socket that is about to connect, where that is allowed.
+  fileprivate func mark(_ mark: UInt32) {
+    let option = ChannelOptions.socketOption(NIOBSDSocket.Option(rawValue: SO_MARK))
+    // Whoever may not mark has no routing rule that looks for it either.
+    try? syncOptions?.setOption(option, value: Int(mark))
   }
 }
 

@@ -18,7 +18,11 @@ package struct HTTPTransportError: Error, Hashable, Sendable, CustomStringConver
     case tooLarge
     /// The other side answered with a status that ends the exchange.
     case refused(status: Int)
-    /// The operating system refused: a port in use, a path that cannot be written.
+    /// Another process has the port.
+    case inUse
+    /// We may not have that port, or write there.
+    case notPermitted
+    /// The operating system refused for another reason, or a file is not what it should be.
     case system
   }
 

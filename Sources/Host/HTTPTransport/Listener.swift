@@ -117,7 +117,7 @@ package final class Listener: Sendable {
     } catch let error as HTTPTransportError {
       throw error
     } catch {
-      throw HTTPTransportError(.system, "cannot listen on \(address): \(error)")
+      throw HTTPTransportError(listening: address.description, error)
     }
   }
 

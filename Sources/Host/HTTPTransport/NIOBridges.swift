@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Addressing
+import Glibc
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -45,6 +46,20 @@ extension HTTPTransportError {
       self.init(.closed, "the connection broke: \(error)")
     default: self.init(.closed, "the connection failed: \(error)")
     }
+  }
+}
+
+extension HTTPTransportError {
+  /// Why listening failed.
+  init(listening place: String, _ error: any Error) {
+    let reason: Reason =
+      switch (error as? IOError)?.errnoCode {
+      case EADDRINUSE: .inUse
+      case EACCES, EPERM: .notPermitted
+      default: .system
+      }
+    let hint = reason == .inUse ? ". Another process has that port" : ""
+    self.init(reason, "cannot listen on \(place): \(error)\(hint)")
   }
 }
 

@@ -88,10 +88,17 @@ package struct TLSServerSettings: Sendable {
   package let certificateSHA256: [UInt8]
 
   /// From files in PEM: the certificate with its chain, and the key.
-  package init(certificateFile: String, keyFile: String) throws(HTTPTransportError) {
+  ///
+  /// `more` are certificates in DER that are shown after the chain.
+  package init(
+    certificateFile: String,
+    keyFile: String,
+    followedBy more: [[UInt8]] = []
+  ) throws(HTTPTransportError) {
     do {
+      let added = try more.map { try NIOSSLCertificate(bytes: $0, format: .der) }
       try self.init(
-        certificates: NIOSSLCertificate.fromPEMFile(certificateFile),
+        certificates: NIOSSLCertificate.fromPEMFile(certificateFile) + added,
         key: NIOSSLPrivateKey(file: keyFile, format: .pem)
       )
     } catch {
