@@ -3,6 +3,7 @@
 package import Cryptography
 internal import Foundation
 package import Keys
+internal import Synchronization
 
 #if canImport(Glibc)
 internal import Glibc
@@ -12,7 +13,7 @@ internal import Glibc
 package final class StateDirectory: Sendable {
   /// Where it is.
   package let path: String
-  private let lock: Int32
+  private let lock: Mutex<Int32?>
 
   /// Opens the directory, making it when it is not there, and keeps others out.
   package init(_ path: String) throws(StoreError) {
@@ -28,10 +29,18 @@ package final class StateDirectory: Sendable {
         "Another martlet-control uses \(path). Stop it, or give this one a --state of its own."
       )
     }
-    lock = descriptor
+    lock = Mutex(descriptor)
   }
 
-  deinit { _ = close(lock) }
+  deinit { release() }
+
+  /// Lets others use the directory.
+  package func release() {
+    lock.withLock { descriptor in
+      if let descriptor { _ = close(descriptor) }
+      descriptor = nil
+    }
+  }
 
   /// Where a file of the directory is.
   package func file(_ name: String) -> String { path + "/" + name }

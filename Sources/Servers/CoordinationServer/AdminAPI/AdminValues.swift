@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Addressing
+internal import ControlProtocol
+internal import Coordination
+internal import JSON
+internal import Keys
+internal import Timing
+
+// What the API shows of things.
+
+enum AdminValue {
+  static func user(_ user: User) -> JSONValue {
+    [
+      "id": .string(user.id.description), "name": .string(user.name),
+      "createdAt": time(user.created), "displayName": .string(user.displayName),
+      "email": .string(user.email), "providerId": "", "provider": "", "profilePicUrl": "",
+    ]
+  }
+
+  static func node(_ node: NodeRecord, in tailnet: Tailnet, at now: Moment) -> JSONValue {
+    let key: PreAuthKey? = if case .authKey(let id) = node.method { tailnet.keys[id] } else { nil }
+    return [
+      "id": .string(node.id.description),
+      "machineKey": .string(node.machineKey.description),
+      "nodeKey": .string(node.nodeKey.description),
+      "discoKey": .string(node.discoKey.description),
+      "ipAddresses": list(node.addresses.map(\.description)),
+      "name": .string(NodeName.printable(node.hostinfo.hostname)),
+      "user": owner(node.user, in: tailnet),
+      "lastSeen": time(node.lastSeen),
+      "expiry": time(node.expiry),
+      "preAuthKey": key.map { Self.key($0, in: tailnet, text: $0.masked) } ?? .null,
+      "createdAt": time(node.created),
+      "registerMethod": .string(method(node.method)),
+      "givenName": .string(node.name),
+      "online": .bool(tailnet.isOnline(node.id)),
+      "approvedRoutes": [], "availableRoutes": [], "subnetRoutes": [],
+      "tags": list(node.tags),
+      "fqdn": .string(tailnet.qualifiedName(of: node)),
+      "ephemeral": .bool(node.isEphemeral),
+      "expired": .bool(node.isExpired(at: now.time)),
+      "endpoints": list(node.endpoints.map(\.description)),
+      "homeRelay": .integer(Int64(node.homeRelay)),
+      "isWireGuardOnly": .bool(node.isWireGuardOnly),
+    ]
+  }
+
+  /// A key; its text is the secret one once, and masked ever after.
+  static func key(_ key: PreAuthKey, in tailnet: Tailnet, text: String) -> JSONValue {
+    [
+      "id": .string(key.id.description), "user": owner(key.user, in: tailnet),
+      "key": .string(text), "reusable": .bool(key.isReusable),
+      "ephemeral": .bool(key.isEphemeral), "used": .bool(key.uses > 0),
+      "uses": .integer(Int64(key.uses)), "expiration": time(key.expiry),
+      "createdAt": time(key.created), "aclTags": list(key.tags),
+    ]
+  }
+
+  static func login(_ login: LoginRequest) -> JSONValue {
+    [
+      "id": .string(login.id.description),
+      "hostname": .string(NodeName.printable(login.hostinfo.hostname)),
+      "os": .string(NodeName.printable(login.hostinfo.os)),
+      "machineKey": .string(login.machineKey.description),
+      "nodeKey": .string(login.nodeKey.description),
+      "requestedTags": list(login.requestedTags),
+      "ephemeral": .bool(login.isEphemeral),
+      "createdAt": time(login.created.time),
+    ]
+  }
+
+  static func entry(_ entry: AuditEntry) -> JSONValue {
+    [
+      "time": time(entry.time), "actor": .string(entry.actor), "action": .string(entry.action),
+      "subject": .string(entry.subject), "details": .string(entry.details),
+    ]
+  }
+
+  private static func owner(_ id: UserID?, in tailnet: Tailnet) -> JSONValue {
+    id.flatMap { tailnet.users[$0] }.map(user) ?? .null
+  }
+
+  private static func method(_ method: NodeRecord.Method) -> String {
+    switch method {
+    case .authKey: "REGISTER_METHOD_AUTH_KEY"
+    case .approval, .administrator: "REGISTER_METHOD_CLI"
+    }
+  }
+
+  private static func time(_ time: Timestamp?) -> JSONValue {
+    time.map { .string($0.description) } ?? .null
+  }
+
+  private static func list(_ texts: [String]) -> JSONValue { .array(texts.map { .string($0) }) }
+}

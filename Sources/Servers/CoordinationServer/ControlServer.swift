@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Addressing
+package import Coordination
+package import CoordinationStore
+internal import Cryptography
+internal import Glibc
+internal import HTTPTransport
+package import Keys
+package import Logging
+
+/// A running coordination server: its store, its network, and its two doors.
+package final class ControlServer: Sendable {
+  /// The file in the state directory that holds the key by which clients know the server.
+  package static let keyFile = "noise.key"
+
+  /// The owner of the network.
+  package let coordinator: Coordinator
+  /// The key by which clients know the server.
+  package let publicKey: MachineKey
+
+  private let state: StateDirectory
+  private let store: SQLiteStore
+  private let doors: [HTTPServer]
+  private let socketPath: String
+  private let ticking: Task<Void, Never>
+
+  /// Where machines connect; of interest when port 0 was asked for.
+  package var endpoints: [Endpoint] { doors[0].endpoints }
+
+  /// Starts a server: opens its state, then the administrator's door, then everybody's.
+  ///
+  /// - Throws: `StoreError` when the state cannot be used, `HTTPTransportError` when a door cannot.
+  package init(
+    _ options: ServerOptions,
+    state: StateDirectory,
+    logger: Logger,
+    clock: @escaping @Sendable () -> Moment = SystemClock.now
+  ) async throws {
+    self.state = state
+    socketPath = options.socketPath
+    var entropy = Entropy.system
+    let isFirstStart = !state.hasFile(Self.keyFile)
+    store = try SQLiteStore(path: state.file(SQLiteStore.fileName), mayCreate: isFirstStart)
+    let key = try state.machineKey(Self.keyFile, using: &entropy)
+    publicKey = key.publicKey
+    let coordinator = try await Coordinator(
+      store: store,
+      options: options.tailnet,
+      clock: clock,
+      logger: logger
+    )
+    self.coordinator = coordinator
+    let admin = AdminEndpoint(coordinator: coordinator, logger: logger, ownUser: geteuid())
+    let entrance = PublicEndpoint(
+      coordinator: coordinator,
+      key: key,
+      version: options.version,
+      connections: ConnectionCount(maximum: options.maximumMachines),
+      machines: MachineEndpoint(
+        coordinator: coordinator,
+        logger: logger,
+        turnstile: Turnstile(places: 4)
+      )
+    )
+    var limits = HTTPLimits()
+    limits.maximumConnections = options.maximumMachines
+    let machines = try await HTTPServer.start(
+      on: options.listen.map { .tcp($0) },
+      tls: options.tls,
+      limits: limits
+    ) { await entrance.answer($0) }
+    do {
+      let administrators = try await HTTPServer.start(
+        on: [.unix(path: options.socketPath, mode: 0o600)],
+        limits: HTTPLimits()
+      ) { await admin.answer($0) }
+      doors = [machines, administrators]
+    } catch {
+      await machines.shutdown()
+      throw error
+    }
+    ticking = Task {
+      while !Task.isCancelled {
+        await coordinator.tick()
+        // Cut short only when the server stops.
+        try? await Task.sleep(for: .seconds(1))
+      }
+    }
+  }
+
+  /// Ends every connection and lets go of the state, with everything written.
+  package func shutDown() async {
+    ticking.cancel()
+    await coordinator.shutDown()
+    for door in doors { await door.shutdown() }
+    await store.close()
+    state.release()
+  }
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ControlProtocol
+package import Coordination
+package import CoordinationStore
+package import Cryptography
+package import Keys
+package import Logging
+internal import Synchronization
+internal import Timing
+
+/// Owns the network and the order of things: decide, write down, tell, answer.
+///
+/// An event changes the network at once. Its rows wait in a queue that is written as one transaction
+/// with whatever else came meanwhile, so that many nodes at once cost few syncs. Only then are map
+/// streams woken and the one who asked answered. When the store refuses, everything in the queue is
+/// refused, and the network is read from the store again.
+package actor Coordinator {
+  /// How many events may wait for the store.
+  static let maximumQueuedEvents = 20_000
+
+  private let store: any Store
+  private let tailnetID: TailnetID
+  private let options: TailnetOptions
+  private let clock: @Sendable () -> Moment
+  private let logger: Logger
+  private var entropy: Entropy
+
+  private(set) var tailnet: Tailnet
+  private var queue: [QueuedEvent] = []
+  private var isWriting = false
+  private var trouble: StoreError?
+  /// The number of the youngest change that streams may be told of.
+  private(set) var published: Int64
+
+  private var loginWaiters: [LoginID: [AsyncStream<Void>.Continuation]] = [:]
+  var streams = MapStreams()
+  private var flushTask: Task<Void, Never>?
+  private var lastFlush: Instant?
+
+  /// An event whose rows wait to be written.
+  private struct QueuedEvent {
+    let effects: Effects
+    let head: Int64
+    let answer: CheckedContinuation<StoreError?, Never>?
+  }
+
+  /// A coordinator of the network that the store keeps.
+  package init(
+    store: any Store,
+    tailnetID: TailnetID = .first,
+    options: TailnetOptions,
+    clock: @escaping @Sendable () -> Moment,
+    entropy: Entropy = .system,
+    logger: Logger
+  ) async throws(StoreError) {
+    self.store = store
+    self.tailnetID = tailnetID
+    self.options = options
+    self.clock = clock
+    self.entropy = entropy
+    self.logger = logger
+    let records = try await store.load(tailnetID)
+    tailnet = Tailnet(id: tailnetID, options: options, records: records, at: clock())
+    published = tailnet.changes.head
+  }
+
+  /// What the clock reads now.
+  var now: Moment { clock() }
+
+  /// Makes an event happen and returns its answer once the store has its rows.
+  ///
+  /// - Throws: `Refusal` when the event was refused, `StoreError` when the store was.
+  package func perform<Answer: Sendable>(
+    _ event:
+      @Sendable (
+        inout Tailnet, Moment, inout Entropy, inout Effects
+      ) throws(Refusal) -> Answer
+  ) async throws -> Answer {
+    if let trouble { throw trouble }
+    guard queue.count < Self.maximumQueuedEvents else {
+      throw StoreError(.failed, "Too many requests wait for the database. Try again.")
+    }
+    var effects = Effects()
+    let answer = try event(&tailnet, now, &entropy, &effects)
+    if let refusal = await settle(effects) { throw refusal }
+    return answer
+  }
+
+  /// Reads the network as it stands.
+  package func read<Answer: Sendable>(
+    _ question: @Sendable (Tailnet, Moment) throws -> Answer
+  ) rethrows -> Answer {
+    try question(tailnet, now)
+  }
+
+  /// Whether a node of the network holds a key that has not ended: whom our relay serves.
+  package func isMember(_ key: NodeKey) -> Bool {
+    tailnet.node(with: key).map { !$0.isExpired(at: now.time) } ?? false
+  }
+
+  /// The youngest administrative acts.
+  package func audit(limit: Int) async throws(StoreError) -> [AuditEntry] {
+    try await store.audit(tailnetID, limit: limit)
+  }
+
+  /// Whether the store works.
+  package func check() async throws(StoreError) {
+    if let trouble { throw trouble }
+    try await store.check()
+  }
+
+  /// Ends every map stream and waits for the store.
+  package func shutDown() async {
+    flushTask?.cancel()
+    streams.endAll()
+    for waiters in loginWaiters.values { for waiter in waiters { waiter.finish() } }
+    loginWaiters = [:]
+    _ = await settle(Effects())
+  }
+
+  // MARK: The store
+
+  /// Has the rows of an event written, then does what else it asks for.
+  private func settle(_ effects: Effects) async -> StoreError? {
+    if effects.mutations.isEmpty, !isWriting {
+      finish(effects, head: tailnet.changes.head)
+      return nil
+    }
+    return await withCheckedContinuation { answer in
+      enqueue(effects, answer)
+    }
+  }
+
+  /// Has the rows of an event written that nobody waits for.
+  private func settleLater(_ effects: Effects) {
+    if effects.mutations.isEmpty, !isWriting {
+      finish(effects, head: tailnet.changes.head)
+    } else {
+      enqueue(effects, nil)
+    }
+  }
+
+  private func enqueue(_ effects: Effects, _ answer: CheckedContinuation<StoreError?, Never>?) {
+    queue.append(QueuedEvent(effects: effects, head: tailnet.changes.head, answer: answer))
+    guard !isWriting else { return }
+    isWriting = true
+    writing = Task { await writeQueue() }
+  }
+
+  private var writing: Task<Void, Never>?
+
+  private func writeQueue() async {
+    while !queue.isEmpty {
+      let batch = queue
+      queue = []
+      do throws(StoreError) {
+        try await store.commit(batch.flatMap(\.effects.mutations), to: tailnetID)
+      } catch {
+        await recover(from: error, refusing: batch)
+        continue
+      }
+      for event in batch {
+        finish(event.effects, head: event.head)
+        event.answer?.resume(returning: nil)
+      }
+    }
+    isWriting = false
+  }
+
+  /// Goes back to what the store has, refusing what it did not take.
+  private func recover(from error: StoreError, refusing batch: [QueuedEvent]) async {
+    trouble = error
+    logger.error("the store refused a write", metadata: ["reason": "\(error)"])
+    for event in batch { event.answer?.resume(returning: error) }
+    var backoff = Backoff()
+    while trouble != nil {
+      do throws(StoreError) {
+        let records = try await store.load(tailnetID)
+        var restored = Tailnet(id: tailnetID, options: options, records: records, at: now)
+        restored.adoptRuntime(of: tailnet, at: now)
+        tailnet = restored
+        trouble = nil
+      } catch {
+        // A sleep that is cut short only means that the store is asked again sooner.
+        try? await Task.sleep(for: backoff.next(using: &entropy))
+      }
+    }
+    // What came while the store was read went into the network that has just been dropped.
+    let late = queue
+    queue = []
+    for event in late { event.answer?.resume(returning: error) }
+    published = tailnet.changes.head
+    streams.endAll()
+  }
+
+  private func finish(_ effects: Effects, head: Int64) {
+    for id in effects.endedStreams { streams.end(of: id, except: tailnet.nodes[id]?.nodeKey) }
+    for id in effects.settledLogins { wakeWaiters(of: id) }
+    guard head > published else { return }
+    published = head
+    scheduleFlush()
+  }
+
+  // MARK: Time
+
+  /// Does what is due; to be called about once a second.
+  package func tick() {
+    var effects = Effects()
+    guard trouble == nil else { return }
+    tailnet.handleTimeouts(at: now, into: &effects)
+    settleLater(effects)
+    let slow = streams.tick(at: now.instant)
+    if slow > 0 { logger.notice("dropped slow map streams", metadata: ["count": "\(slow)"]) }
+  }
+
+  // MARK: Waking streams
+
+  /// Wakes the streams, soon: what happens within a moment is told together.
+  ///
+  /// The more streams there are, the longer the moment, so that a thousand nodes that come back at
+  /// once are not a million messages.
+  private func scheduleFlush() {
+    guard flushTask == nil else { return }
+    let moment = Duration.milliseconds(20) + .microseconds(100) * streams.count
+    let since = lastFlush.map { now.instant - $0 } ?? moment
+    guard since < moment else { return flush() }
+    flushTask = Task {
+      // Cancelled only when the server stops.
+      guard (try? await Task.sleep(for: moment - since)) != nil else { return }
+      self.flush()
+    }
+  }
+
+  private func flush() {
+    flushTask = nil
+    lastFlush = now.instant
+    streams.wake(behind: published)
+  }
+
+  // MARK: Logins
+
+  /// Waits until an administrator has decided about a login, or it is gone.
+  package func waitForVerdict(on id: LoginID) async {
+    guard tailnet.logins[id]?.verdict == .pending else { return }
+    let (verdicts, waiter) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    var waiters = loginWaiters[id] ?? []
+    // A machine asks once at a time; who asks more often only wakes its older questions.
+    if waiters.count >= 4 { waiters.removeFirst().finish() }
+    loginWaiters[id] = waiters + [waiter]
+    for await _ in verdicts { break }
+  }
+
+  private func wakeWaiters(of id: LoginID) {
+    for waiter in loginWaiters.removeValue(forKey: id) ?? [] { waiter.finish() }
+  }
+}
+
+// MARK: - Map streams
+
+extension Coordinator {
+  /// Begins a map stream, and says everything that its first response says.
+  ///
+  /// - Returns: nil when the node is gone or has another key by now.
+  func openStream(
+    of node: NodeID,
+    compressed: Bool,
+    abort: @escaping @Sendable () -> Void
+  ) -> (MapStream, MapResponse)? {
+    var effects = Effects()
+    guard let record = tailnet.nodes[node] else { return nil }
+    tailnet.connected(node, at: now, into: &effects)
+    let stream = streams.open(
+      node: node,
+      nodeKey: record.nodeKey,
+      compressed: compressed,
+      cursor: tailnet.changes.head,
+      at: now.instant,
+      using: &entropy,
+      abort: abort
+    )
+    let response = MapBuilder(tailnet).full(for: node, at: now)
+    settleLater(effects)
+    guard let response else { return nil }
+    return (stream, response)
+  }
+
+  /// A stream has handed on what it was given.
+  func didWrite(_ stream: MapStream) { streams.didWrite(stream.id) }
+
+  /// Everything a node would be told at the start of a stream, without starting one.
+  func wholeMap(for node: NodeID) -> MapResponse? { MapBuilder(tailnet).full(for: node, at: now) }
+
+  /// Ends a map stream.
+  func closeStream(_ stream: MapStream) {
+    guard streams.close(stream.id) else { return }
+    tailnet.disconnected(stream.node, at: now)
+  }
+
+  /// What a stream that was woken has to send.
+  func nextMessage(of stream: MapStream) async throws(MapStreamEnd) -> MapMessage {
+    guard let position = streams.position(of: stream.id), !position.isEnded else {
+      throw MapStreamEnd()
+    }
+    guard position.cursor < published else {
+      return streams.keepAliveIsDue(stream.id, at: now.instant, using: &entropy)
+        ? .keepAlive : .nothing
+    }
+    let range = MapRange(from: position.cursor, to: published, compressed: stream.compressed)
+    guard let summary = summary(of: range) else { throw MapStreamEnd() }
+    streams.advance(stream.id, to: published, at: now.instant, using: &entropy)
+    switch MapBuilder(tailnet).delta(summary, for: stream.node, at: now) {
+    case .nothing:
+      streams.didWrite(stream.id)
+      return .nothing
+    case .own(let response):
+      return .frame(await encodedFrame(response, compressed: stream.compressed))
+    case .shared(let response): return .frame(await streams.sharedFrame(range, response).value)
+    }
+  }
+
+  private func summary(of range: MapRange) -> ChangeSummary? {
+    if let known = streams.summaries[range.numbers] { return known }
+    let changes = tailnet.changes.changes(after: range.numbers.from, through: range.numbers.to)
+    guard let summary = changes.map({ ChangeSummary($0) }) else { return nil }
+    streams.keep(summary, for: range.numbers)
+    return summary
+  }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ControlProtocol
+internal import Coordination
+internal import Keys
+
+/// The page that a person sees who follows the address that a machine printed.
+///
+/// It says which command an administrator runs. It has no button: whoever holds the address can read
+/// what a machine calls itself, and let nothing in.
+enum LoginPage {
+  /// No script, no frame, no form, nothing from elsewhere; only the style below.
+  static let securityPolicy =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
+    + "form-action 'none'"
+
+  static func waiting(_ login: LoginRequest) -> String {
+    // What stands in a command to be copied is a tag and nothing else.
+    let tags = login.requestedTags.filter(Tag.isTag)
+    let tagOption = tags.isEmpty ? "" : " --tags \(tags.joined(separator: ","))"
+    let facts = [
+      ("Machine", NodeName.printable(login.hostinfo.hostname)),
+      ("System", NodeName.printable(login.hostinfo.os)),
+      ("Machine key", login.machineKey.short),
+      ("Asks for tags", tags.joined(separator: ", ")),
+    ].filter { !$0.1.isEmpty }
+    let rows = facts.map { "<dt>\(escaped($0.0))</dt><dd>\(escaped($0.1))</dd>" }.joined()
+    return page(
+      "A machine asks to join",
+      """
+      <dl>\(rows)</dl>
+      <p>If you know this machine, have an administrator run, where the server runs:</p>
+      <pre>martlet-control auth approve\(escaped(tagOption)) \(login.id)</pre>
+      <p>If you do not know it:</p>
+      <pre>martlet-control auth reject \(login.id)</pre>
+      <p>More than one user? Say whose machine it is with <code>--user NAME</code>.</p>
+      """
+    )
+  }
+
+  static func decided(_ verdict: LoginRequest.Verdict) -> String {
+    switch verdict {
+    case .rejected: page("Rejected", "<p>An administrator rejected this login.</p>")
+    default: page("Done", "<p>This machine has joined. You can close this page.</p>")
+    }
+  }
+
+  static let unknown = page(
+    "Nothing waits here",
+    "<p>This login is unknown or has expired. Start it again on the machine.</p>"
+  )
+
+  /// Text as it stands in a page, whatever it holds.
+  static func escaped(_ text: String) -> String {
+    var result = ""
+    for character in text.unicodeScalars {
+      switch character {
+      case "&": result += "&amp;"
+      case "<": result += "&lt;"
+      case ">": result += "&gt;"
+      case "\"": result += "&quot;"
+      case "'": result += "&#39;"
+      default: result.unicodeScalars.append(character)
+      }
+    }
+    return result
+  }
+
+  private static func page(_ title: String, _ body: String) -> String {
+    """
+    <!doctype html>
+    <html lang="en">
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width">
+    <title>\(escaped(title)) - Martlet</title>
+    <style>
+    body { font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem }
+    pre { background: #eee; color: #111; padding: .75rem; overflow-x: auto; border-radius: .25rem }
+    dt { font-weight: 600 } dd { margin: 0 0 .5rem }
+    </style>
+    <h1>\(escaped(title))</h1>
+    \(body)
+    </html>
+
+    """
+  }
+}

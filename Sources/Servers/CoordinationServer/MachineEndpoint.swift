@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Bytes
+internal import ControlProtocol
+internal import Coordination
+internal import CoordinationStore
+internal import Cryptography
+internal import HTTPTransport
+internal import JSON
+internal import Keys
+internal import Logging
+internal import Timing
+
+/// What a machine can ask inside its Noise connection.
+struct MachineEndpoint: Sendable {
+  let coordinator: Coordinator
+  let logger: Logger
+  let turnstile: Turnstile
+
+  /// Requests of the protocol that this server does not serve yet.
+  private static let absent: Set<String> = [
+    "/machine/set-dns", "/machine/id-token", "/machine/audit-log", "/machine/set-device-attr",
+    "/machine/feature/query", "/machine/whoami", "/machine/c2n", "/machine/webclient/init",
+    "/machine/webclient/wait", "/machine/tka",
+  ]
+
+  static func tooOld(_ version: Int) -> String {
+    "This server speaks version \(TailnetOptions.minimumCapabilityVersion) of the protocol and "
+      + "later, you speak \(version). Update the client."
+  }
+
+  /// Speaks with one machine until its connection ends.
+  func serve(_ stream: ByteStream, _ accepted: ControlHandshake.Accepted) async {
+    var cipher = accepted.cipher
+    var entropy = Entropy.system
+    let challenge = NodePrivateKey.generate(using: &entropy).publicKey
+    do {
+      guard let challengeKey = ChallengeKey(bytes: challenge.bytes) else { return }
+      let early = EarlyNoise(nodeKeyChallenge: challengeKey).payload
+      try await stream.write(accepted.response + cipher.seal(early))
+      let machine = accepted.machineKey
+      try await serveHTTP2(over: stream, cipher: cipher, limits: Limits.http) { request in
+        await answer(request, from: machine, over: stream)
+      }
+    } catch {
+      logger.debug(
+        "a machine's connection ended",
+        metadata: ["machine": "\(accepted.machineKey.short)", "reason": "\(error)"]
+      )
+    }
+    await stream.close()
+  }
+
+  func answer(
+    _ request: HTTPRequest,
+    from machine: MachineKey,
+    over stream: ByteStream?
+  ) async -> HTTPResponse {
+    guard let target = RequestTarget(request.path) else {
+      return Answer.text(400, "The address of the request cannot be read.")
+    }
+    switch (request.method, target.path) {
+    case ("POST", "/machine/register"): return await register(request.body, from: machine)
+    case ("POST", "/machine/map"): return await map(request.body, from: machine, over: stream)
+    case (_, "/machine/register"), (_, "/machine/map"):
+      return Answer.text(405, "Only POST is answered here.")
+    case (_, "/machine/update-health"): return Answer.empty(204)
+    case (_, let path) where Self.absent.contains { path == $0 || path.hasPrefix($0 + "/") }:
+      return Answer.text(501, "This server does not serve \(NodeName.printable(path)).")
+    default: return Answer.text(404, "There is nothing here.")
+    }
+  }
+
+  // MARK: Register
+
+  private func register(_ body: [UInt8], from machine: MachineKey) async -> HTTPResponse {
+    let request: RegisterRequest
+    do {
+      request = try RegisterRequest(json: body)
+      try Limits.check(request.hostinfo)
+    } catch { return Answer.text(400, "The request cannot be read: \(error)") }
+    guard request.version >= TailnetOptions.minimumCapabilityVersion else {
+      return Answer.text(400, Self.tooOld(request.version))
+    }
+    do {
+      while true {
+        let outcome = try await coordinator.perform { tailnet, now, entropy, effects in
+          tailnet.register(request, from: machine, at: now, using: &entropy, into: &effects)
+        }
+        switch outcome {
+        case .answer(let response):
+          log(response, to: request, from: machine)
+          return Answer.json(200, response.json)
+        case .malformed(let reason): return Answer.text(400, reason)
+        case .wait(let id):
+          await coordinator.waitForVerdict(on: id)
+          try Task.checkCancellation()
+        }
+      }
+    } catch { return unavailable(error) }
+  }
+
+  private func log(
+    _ response: RegisterResponse,
+    to request: RegisterRequest,
+    from machine: MachineKey
+  ) {
+    let metadata: Logger.Metadata = [
+      "machine": "\(machine.short)", "node": "\(request.nodeKey.short)",
+      "hostname": "\(NodeName.printable(request.hostinfo?.hostname ?? ""))",
+    ]
+    if !response.error.isEmpty {
+      logger.notice("refused a registration", metadata: metadata)
+    } else if !response.authURL.isEmpty {
+      logger.info("a machine waits for approval", metadata: metadata)
+    } else {
+      logger.info("registered a node", metadata: metadata)
+    }
+  }
+
+  // MARK: Map
+
+  private func map(
+    _ body: [UInt8],
+    from machine: MachineKey,
+    over connection: ByteStream?
+  ) async -> HTTPResponse {
+    let request: MapRequest
+    do {
+      request = try MapRequest(json: body)
+      try Limits.check(request.hostinfo)
+    } catch { return Answer.text(400, "The request cannot be read: \(error)") }
+    guard request.version >= TailnetOptions.minimumCapabilityVersion else {
+      return Answer.text(400, Self.tooOld(request.version))
+    }
+    guard request.compress.isEmpty || request.compress == "zstd" else {
+      return Answer.text(400, "Only zstd is known as Compress.")
+    }
+    do {
+      let outcome = try await coordinator.perform { tailnet, now, _, effects in
+        tailnet.update(by: request, from: machine, at: now, into: &effects)
+      }
+      switch outcome {
+      case .malformed(let reason): return Answer.text(400, reason)
+      case .unknownNode:
+        return Answer.text(404, "No such node is registered by this machine. Log in again.")
+      case .accepted(let node):
+        if request.stream {
+          return stream(to: node, compressed: request.compress == "zstd", over: connection)
+        }
+        guard !request.omitPeers else { return Answer.empty(200) }
+        return await wholeMap(for: node, compressed: request.compress == "zstd")
+      }
+    } catch { return unavailable(error) }
+  }
+
+  private func wholeMap(for node: NodeID, compressed: Bool) async -> HTTPResponse {
+    let frame = await turnstile.pass { () -> [UInt8]? in
+      guard let response = await coordinator.wholeMap(for: node) else { return nil }
+      return await encodedFrame(response, compressed: compressed)
+    }
+    guard let frame else { return Answer.text(404, "The node is gone.") }
+    return Answer.bytes(200, "application/json", frame)
+  }
+
+  private func stream(
+    to node: NodeID,
+    compressed: Bool,
+    over connection: ByteStream?
+  ) -> HTTPResponse {
+    HTTPResponse(
+      status: 200,
+      headers: Answer.headers("application/json"),
+      body: .stream { writer in
+        try await serveMap(to: node, compressed: compressed, over: connection, into: writer)
+      }
+    )
+  }
+
+  /// Everything first, then what changes, and a sign of life when nothing does.
+  private func serveMap(
+    to node: NodeID,
+    compressed: Bool,
+    over connection: ByteStream?,
+    into writer: HTTPBodyWriter
+  ) async throws {
+    let beginning = await turnstile.pass { () -> (MapStream, [UInt8])? in
+      let abort: @Sendable () -> Void = { connection?.abort() }
+      guard
+        let (stream, response) = await coordinator.openStream(
+          of: node,
+          compressed: compressed,
+          abort: abort
+        )
+      else { return nil }
+      return (stream, await encodedFrame(response, compressed: compressed))
+    }
+    guard let (stream, first) = beginning else { return }
+    do {
+      try await writer.write(first)
+      await coordinator.didWrite(stream)
+      for await _ in stream.wakes {
+        switch try await coordinator.nextMessage(of: stream) {
+        case .nothing: continue
+        case .frame(let bytes): try await writer.write(bytes)
+        case .keepAlive: try await writer.write(KeepAliveFrame.bytes(compressed: compressed))
+        }
+        await coordinator.didWrite(stream)
+      }
+    } catch {
+      logger.debug(
+        "a map stream ended",
+        metadata: ["node": "\(node)", "reason": "\(error)"]
+      )
+    }
+    await coordinator.closeStream(stream)
+  }
+
+  private func unavailable(_ error: any Error) -> HTTPResponse {
+    logger.warning("a request failed", metadata: ["reason": "\(error)"])
+    return Answer.text(503, "The server cannot write to its database now. Try again.")
+  }
+}
+
+/// The keep-alive message, made once: clients compare its bytes.
+private enum KeepAliveFrame {
+  static func bytes(compressed: Bool) -> [UInt8] { compressed ? small : plain }
+
+  private static let small = MapFrame.encode(MapFrame.keepAliveJSON, compressed: true)
+  private static let plain = MapFrame.encode(MapFrame.keepAliveJSON, compressed: false)
+}
+
+/// What one machine may make us keep.
+enum Limits {
+  /// What its connection may carry at a time.
+  static var http: HTTPLimits {
+    var limits = HTTPLimits()
+    limits.maximumConcurrentStreams = 16
+    return limits
+  }
+
+  /// The largest Hostinfo, as JSON.
+  static let maximumHostinfo = 64 * 1024
+
+  struct TooLarge: Error, CustomStringConvertible {
+    var description: String { "Hostinfo is larger than \(maximumHostinfo) bytes" }
+  }
+
+  static func check(_ hostinfo: Hostinfo?) throws(TooLarge) {
+    guard let hostinfo else { return }
+    guard hostinfo.json.count <= maximumHostinfo else { throw TooLarge() }
+  }
+}

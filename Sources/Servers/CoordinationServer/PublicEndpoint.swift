@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Bytes
+internal import ControlProtocol
+internal import Coordination
+internal import Cryptography
+internal import HTTPTransport
+internal import JSON
+internal import Keys
+
+/// The door that everybody can reach: the server's key, the way into the Noise connection, the page
+/// of a login, and whether we are well.
+struct PublicEndpoint: Sendable {
+  let coordinator: Coordinator
+  let key: MachinePrivateKey
+  let version: String
+  let connections: ConnectionCount
+  let machines: MachineEndpoint
+
+  func answer(_ request: HTTPRequest) async -> HTTPResponse {
+    guard let target = RequestTarget(request.path) else {
+      return Answer.text(400, "The address of the request cannot be read.")
+    }
+    if target.path == "/ts2021" { return upgrade(request) }
+    guard request.method == "GET" || request.method == "HEAD" else {
+      return Answer.text(405, "Only GET is answered here.")
+    }
+    switch target.path {
+    case "/key": return serverKey(target)
+    case "/health": return await health()
+    case "/version": return versionAnswer()
+    case "/": return Answer.text(200, "This is a Martlet coordination server.")
+    case "/robots.txt": return Answer.text(200, "User-agent: *\nDisallow: /")
+    default:
+      let segments = target.segments
+      guard segments.count == 2, segments[0] == "register" else {
+        return Answer.text(404, "There is nothing here.")
+      }
+      return await loginPage(segments[1])
+    }
+  }
+
+  /// `GET /key?v=N`: what clients prove us by.
+  private func serverKey(_ target: RequestTarget) -> HTTPResponse {
+    guard let text = target.value("v"), let version = Int(text), version > 0 else {
+      return Answer.text(400, "Say which version you speak: /key?v=NUMBER.")
+    }
+    guard version >= TailnetOptions.minimumCapabilityVersion else {
+      return Answer.text(400, MachineEndpoint.tooOld(version))
+    }
+    return Answer.json(200, ServerKeys(publicKey: key.publicKey).json)
+  }
+
+  private func health() async -> HTTPResponse {
+    // The reason stands in the log; here it would only be told to strangers.
+    let isWell = (try? await coordinator.check()) != nil
+    let body = isWell ? #"{"status":"pass"}"# : #"{"status":"fail"}"#
+    return Answer.bytes(isWell ? 200 : 500, "application/health+json", Array(body.utf8))
+  }
+
+  private func versionAnswer() -> HTTPResponse {
+    Answer.json(200, (["version": .string(version)] as JSONValue).json)
+  }
+
+  private func loginPage(_ text: Substring) async -> HTTPResponse {
+    guard let id = LoginID(text) else { return Answer.html(400, LoginPage.unknown) }
+    let login = await coordinator.read { tailnet, _ in tailnet.logins[id] }
+    guard let login else { return Answer.html(404, LoginPage.unknown) }
+    guard login.verdict == .pending else {
+      return Answer.html(200, LoginPage.decided(login.verdict))
+    }
+    return Answer.html(200, LoginPage.waiting(login))
+  }
+
+  // MARK: The way in
+
+  /// `POST /ts2021`: answers the handshake and goes on as HTTP/2 inside it.
+  private func upgrade(_ request: HTTPRequest) -> HTTPResponse {
+    guard request.method == "POST" || request.method == "GET" else {
+      return Answer.text(405, "Only POST is answered here.")
+    }
+    guard request.headers["Upgrade"]?.lowercased() == ControlHandshake.upgradeProtocol else {
+      return Answer.text(
+        400,
+        "This address upgrades to '\(ControlHandshake.upgradeProtocol)'. If you see this through a "
+          + "reverse proxy, have it pass the Upgrade header."
+      )
+    }
+    guard let text = request.headers[ControlHandshake.headerName],
+      let initiation = Base64.decode(text)
+    else { return Answer.text(400, "The handshake is missing or not base64.") }
+    guard connections.enter() else {
+      return Answer.text(503, "Too many machines are connected. Try again.")
+    }
+    do {
+      let accepted = try ControlHandshake.Responder(privateKey: key).accept(initiation)
+      guard accepted.version >= TailnetOptions.minimumCapabilityVersion else {
+        connections.leave()
+        return Answer.text(400, MachineEndpoint.tooOld(Int(accepted.version)))
+      }
+      return HTTPResponse(
+        status: 101,
+        headers: HTTPHeaders(),
+        body: .upgrade(protocol: ControlHandshake.upgradeProtocol) { stream in
+          await machines.serve(stream, accepted)
+          connections.leave()
+        }
+      )
+    } catch {
+      connections.leave()
+      return Answer.text(400, "The handshake is not for this server's key, or damaged.")
+    }
+  }
+}
