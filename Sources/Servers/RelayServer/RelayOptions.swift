@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Addressing
+package import Keys
+
+/// What a relay is told.
+package struct RelayOptions: Sendable {
+  /// What the relay shows to TLS clients.
+  package enum Certificate: Hashable, Sendable {
+    /// Files in PEM: the certificate with its chain, and the key.
+    case files(certificate: String, key: String)
+    /// One of its own, kept in the state directory; clients must be told its hash.
+    case selfSigned
+    /// None: plain HTTP, for tests and behind a proxy that speaks TLS.
+    case none
+  }
+
+  /// Where clients connect; port 0 lets the operating system choose.
+  package var listen: [Endpoint]
+  /// Where STUN is answered on UDP; empty for nowhere.
+  package var stun: [Endpoint]
+  /// Where plain HTTP is answered besides, for the detection of captive portals.
+  package var plainListen: [Endpoint]
+  /// The name or address by which clients know the relay; a certificate of its own is made out to it.
+  package var hostname: String
+  /// The certificate.
+  package var certificate: Certificate
+  /// The directory that keeps the relay's key and certificate; nil keeps them in memory.
+  package var stateDirectory: String?
+  /// The most clients and others that may be connected at once.
+  package var maximumConnections: Int
+  /// How many connections are accepted a second; nil for as many as come.
+  package var acceptsPerSecond: Int?
+  /// How long a client may take no bytes before it is disconnected.
+  package var writeTimeout: Duration
+  /// Who may use the relay; everybody who proves their key where nil.
+  package var admits: (@Sendable (NodeKey, Endpoint?) async -> Bool)?
+
+  /// Options with the usual limits.
+  package init(
+    listen: [Endpoint],
+    stun: [Endpoint] = [],
+    plainListen: [Endpoint] = [],
+    hostname: String,
+    certificate: Certificate,
+    stateDirectory: String? = nil,
+    maximumConnections: Int = 16_384,
+    acceptsPerSecond: Int? = nil,
+    writeTimeout: Duration = .seconds(5),
+    admits: (@Sendable (NodeKey, Endpoint?) async -> Bool)? = nil
+  ) {
+    (self.listen, self.stun, self.plainListen) = (listen, stun, plainListen)
+    (self.hostname, self.certificate, self.stateDirectory) = (hostname, certificate, stateDirectory)
+    (self.maximumConnections, self.acceptsPerSecond) = (maximumConnections, acceptsPerSecond)
+    (self.writeTimeout, self.admits) = (writeTimeout, admits)
+  }
+}
+
+/// Why a relay cannot start.
+package struct RelayError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// What happened, to what.
+  package let description: String
+
+  init(_ description: String) { self.description = description }
+}

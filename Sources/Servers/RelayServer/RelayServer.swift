@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Addressing
+import Bytes
+import Cryptography
+package import DERP
+package import HTTPTransport
+import HostIO
+package import Keys
+package import Logging
+import STUN
+import Synchronization
+
+/// A relay on sockets: packets between clients that cannot reach each other, and STUN.
+package final class RelayServer: Sendable {
+  private struct Running {
+    var servers: [HTTPServer] = []
+    var plain: [HTTPServer] = []
+    var stun: [DatagramResponder] = []
+    var ticking: Task<Void, Never>?
+  }
+
+  private let options: RelayOptions
+  private let identity: RelayIdentity
+  private let handshake: RelayHandshake
+  private let core = RelayCore()
+  private let logger: Logger
+  private let running = Mutex(Running())
+
+  /// How long a client may take to introduce itself.
+  static let handshakeTimeout = Duration.seconds(10)
+
+  /// A relay that does not listen yet; makes or reads its key and certificate.
+  ///
+  /// - Throws: `RelayError`, `HTTPTransportError` or `HostError`, all made to be shown.
+  package init(options: RelayOptions, logger: Logger) throws {
+    (self.options, self.logger) = (options, logger)
+    identity = try RelayIdentity(options, logger: logger)
+    handshake = RelayHandshake(privateKey: identity.key)
+  }
+
+  // MARK: Facts
+
+  /// The relay's key.
+  package var publicKey: NodeKey { identity.key.publicKey }
+
+  /// The SHA-256 of the certificate's DER; nil without TLS.
+  package var certificateSHA256: [UInt8]? { identity.tls?.certificateSHA256 }
+
+  /// What a relay map says of the certificate: its hash where nobody vouches for it, else nothing.
+  package var certificateName: String {
+    guard identity.isPinned, let hash = certificateSHA256 else { return "" }
+    return "sha256-raw:" + Hex.encode(hash)
+  }
+
+  /// The port that clients connect to; nil before the start.
+  package var derpPort: UInt16? { endpoints.first?.port }
+
+  /// The port of STUN; nil where it is not answered.
+  package var stunPort: UInt16? {
+    running.withLock { $0.stun.first?.endpoint?.port }
+  }
+
+  /// Where clients connect.
+  package var endpoints: [Endpoint] { running.withLock { $0.servers.flatMap(\.endpoints) } }
+
+  /// Where plain HTTP is answered besides.
+  package var plainEndpoints: [Endpoint] { running.withLock { $0.plain.flatMap(\.endpoints) } }
+
+  /// What was done so far.
+  package var counters: RelayCounters { core.counters }
+
+  /// How many connections there are, clients and others.
+  package var connectionCount: Int {
+    running.withLock { running in
+      (running.servers + running.plain).reduce(0) { $0 + $1.connectionCount }
+    }
+  }
+
+  /// How many connections were closed as soon as they came, for a limit.
+  package var refusedConnections: Int {
+    running.withLock { running in
+      (running.servers + running.plain).reduce(0) { $0 + $1.refusedConnections }
+    }
+  }
+
+  /// This relay as it stands in a relay map.
+  package func describe(as name: String, in region: RegionID) -> RelayNode {
+    let address = IPAddress(options.hostname)
+    return RelayNode(
+      name: name,
+      regionID: region,
+      hostName: options.hostname,
+      certName: certificateName,
+      ipv4: address.map { $0.isV4 ? $0.description : "none" } ?? "",
+      ipv6: address.map { $0.isV4 ? "none" : $0.description } ?? "",
+      stunPort: stunPort.map(Int.init) ?? -1,
+      derpPort: derpPort.map(Int.init) ?? 0
+    )
+  }
+
+  // MARK: Life
+
+  /// Starts listening; returns once it does.
+  ///
+  /// - Throws: `HTTPTransportError` when a port cannot be had; nothing listens then.
+  package func start() async throws {
+    do {
+      var limits = HTTPLimits()
+      limits.maximumConnections = options.maximumConnections
+      limits.acceptsPerSecond = options.acceptsPerSecond
+      limits.writeTimeout = options.writeTimeout
+      limits.maximumBodyBytes = 0
+      limits.userTimeoutMilliseconds = 15_000
+      let handler: HTTPHandler = { [self] request in answer(request) }
+      let server = try await HTTPServer.start(
+        on: options.listen.map { .tcp($0) },
+        tls: identity.tls,
+        limits: limits,
+        handler: handler
+      )
+      running.withLock { $0.servers.append(server) }
+      if !options.plainListen.isEmpty {
+        let plain = try await HTTPServer.start(
+          on: options.plainListen.map { .tcp($0) },
+          tls: nil,
+          limits: limits,
+          handler: handler
+        )
+        running.withLock { $0.plain.append(plain) }
+      }
+      for endpoint in options.stun {
+        let stun = try await DatagramResponder.start(on: endpoint) { datagram, source in
+          BindingResponse.answering(datagram, from: source)
+        }
+        running.withLock { $0.stun.append(stun) }
+      }
+    } catch {
+      await shutdown()
+      throw error
+    }
+    let core = core
+    let ticking = Task {
+      while !Task.isCancelled {
+        // Cancellation ends the sleep, and the loop with it.
+        try? await Task.sleep(for: .seconds(1))
+        core.handleTimeouts()
+      }
+    }
+    running.withLock { $0.ticking = ticking }
+  }
+
+  /// Starts, and stops when the task is cancelled.
+  ///
+  /// - Throws: what `start` throws.
+  package func run() async throws {
+    try await start()
+    let (ended, ending) = AsyncStream<Void>.makeStream()
+    await withTaskCancellationHandler {
+      for await _ in ended {}
+    } onCancel: {
+      ending.finish()
+    }
+    await shutdown()
+  }
+
+  /// Stops listening and disconnects everybody.
+  package func shutdown() async {
+    let stopped = running.withLock { running in
+      defer { running = Running() }
+      return running
+    }
+    stopped.ticking?.cancel()
+    for server in stopped.servers + stopped.plain { await server.stopAccepting() }
+    for stun in stopped.stun { await stun.shutdown() }
+    core.closeAll()
+    for server in stopped.servers + stopped.plain { await server.shutdown() }
+  }
+
+  // MARK: Requests
+
+  /// Answers a request, also one that came to another server of this process.
+  package func answer(_ request: HTTPRequest) -> HTTPResponse {
+    let path = request.path.prefix { $0 != "?" }
+    switch path {
+    case "/derp": return upgrade(request)
+    default: return RelayPages.answer(request, path: path)
+    }
+  }
+
+  private func upgrade(_ request: HTTPRequest) -> HTTPResponse {
+    guard request.headers["Upgrade"]?.lowercased() == "derp" else {
+      return RelayPages.text(426, "This address speaks DERP: send 'Upgrade: DERP'.")
+    }
+    if request.headers[FastStart.header] == "1" {
+      return HTTPResponse(status: 101, body: .takeover { [self] in await serve($0) })
+    }
+    return HTTPResponse(
+      status: 101,
+      headers: [
+        "Derp-Version": "\(Frame.protocolVersion)", "Derp-Public-Key": Hex.encode(publicKey.bytes),
+      ],
+      body: .upgrade(protocol: "DERP") { [self] in await serve($0) }
+    )
+  }
+
+  // MARK: Clients
+
+  private func serve(_ stream: ByteStream) async {
+    let link = RelayLink(stream)
+    do {
+      let admitted = try await admit(link)
+      var entropy = Entropy.system
+      let welcome = handshake.welcome(admitted.key, using: &entropy)
+      let id = core.add(admitted.key, link, welcome: welcome.bytes)
+      logger.debug(
+        "a client came",
+        metadata: ["client": "\(admitted.key.short)", "from": "\(Self.place(stream))"]
+      )
+      link.start(id, on: core)
+      await stream.waitUntilClosed()
+      core.remove(id)
+      logger.debug(
+        "a client left",
+        metadata: [
+          "client": "\(admitted.key.short)", "reason": "\(stream.failure?.what ?? "it closed")",
+        ]
+      )
+    } catch {
+      logger.debug(
+        "a client was turned away",
+        metadata: ["from": "\(Self.place(stream))", "reason": "\(error)"]
+      )
+      stream.abort()
+    }
+  }
+
+  private func admit(_ link: RelayLink) async throws -> RelayHandshake.Admitted {
+    let deadline = link.stream.abort(
+      after: Self.handshakeTimeout,
+      because: "the client did not introduce itself"
+    )
+    defer { deadline.cancel() }
+    try await link.stream.write(handshake.greeting.bytes)
+    while true {
+      if case .clientInfo(let key, let sealed) = try link.nextFrame() {
+        guard let admitted = handshake.open(key, sealed: sealed) else {
+          throw RelayError("the client does not own the key it named")
+        }
+        if let admits = options.admits, await !admits(key, link.stream.remoteEndpoint) {
+          throw RelayError("the client \(key.short) is not known here")
+        }
+        return admitted
+      }
+      guard let bytes = try await link.stream.read() else {
+        throw RelayError("the client left before it introduced itself")
+      }
+      link.append(bytes)
+    }
+  }
+
+  private static func place(_ stream: ByteStream) -> String {
+    stream.remoteEndpoint?.description ?? "a socket"
+  }
+}
