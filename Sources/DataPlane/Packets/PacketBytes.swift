@@ -130,7 +130,11 @@ public struct PacketBytes {
   /// Copies all of `source` to `offset`.
   public func copy(_ source: [UInt8], to offset: Int = 0) {
     check(offset, source.count)
-    for (index, byte) in source.enumerated() { self[offset + index] = byte }
+    // SAFETY: the range was checked, and an array never lies in memory that is not its own.
+    unsafe source.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return }
+      unsafe (base + offset).copyMemory(from: start, byteCount: bytes.count)
+    }
   }
 
   /// Whether `count` bytes at `offset` equal those at the same offset of `other`.

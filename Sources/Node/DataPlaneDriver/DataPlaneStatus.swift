@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Addressing
+package import HostIO
+package import PacketPipeline
+
+/// What the data plane did and knows, at one moment.
+package struct DataPlaneStatus: Sendable {
+  /// What the pipeline knows: peers, paths, endpoints, the last netcheck.
+  package var pipeline: PipelineStatus
+  /// What fell off between the pipeline and the operating system.
+  package var host: HostCounters
+  /// What the sockets counted.
+  package var sockets: [UDPSocket.Counters]
+  /// Where the sockets are bound.
+  package var ports: [Endpoint]
+}
+
+/// What fell off between the pipeline and the operating system, and why.
+package struct HostCounters: Hashable, Sendable {
+  /// Packets whose TUN queue was full.
+  package internal(set) var interfaceFull: UInt64 = 0
+  /// Packets that the TUN interface refused as malformed.
+  package internal(set) var interfaceRefused: UInt64 = 0
+  /// Packets for a TUN interface that is down.
+  package internal(set) var interfaceDown: UInt64 = 0
+  /// Trains whose socket's buffer was full.
+  package internal(set) var socketFull: UInt64 = 0
+  /// Trains to where the host has no way.
+  package internal(set) var unreachable: UInt64 = 0
+  /// Trains that the host refused for another reason.
+  package internal(set) var sendFailed: UInt64 = 0
+  /// Reads from the TUN interface that were no packet.
+  package internal(set) var unreadable: UInt64 = 0
+  /// Packets that came through relays faster than they could be handled.
+  package internal(set) var relayedDropped: UInt64 = 0
+
+  /// Nothing yet.
+  package init() {}
+}

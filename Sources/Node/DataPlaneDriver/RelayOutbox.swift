@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DERP
+import Keys
+import Synchronization
+import Timing
+
+/// Datagrams of one size that go to one peer through a relay.
+struct RelayTrain: Sendable {
+  var destination: NodeKey
+  var bytes: [UInt8]
+  var segmentSize: Int
+  var queuedAt: Instant
+}
+
+/// What waits to leave through one relay.
+///
+/// Filled by the data thread, which never waits; emptied by the task that writes to the relay. When
+/// the relay is slower the oldest fall off: for what runs inside the tunnel a late packet is worse
+/// than a lost one.
+final class RelayOutbox: Sendable {
+  /// How many bytes may wait.
+  static let maximumBytes = 512 << 10
+  /// How long a datagram may wait for its relay: longer, and who sent it has sent it again.
+  static let patience = Duration.seconds(5)
+
+  private struct State {
+    var trains: [RelayTrain] = []
+    var first = 0
+    var bytes = 0
+    var dropped: UInt64 = 0
+    var used: UInt64 = 0
+    var waiter: CheckedContinuation<Void, Never>?
+  }
+
+  private let state = Mutex(State())
+
+  /// How many datagrams fell off.
+  var dropped: UInt64 { state.withLock { $0.dropped } }
+
+  /// How many trains were ever added: tells whether it is in use.
+  var used: UInt64 { state.withLock { $0.used } }
+
+  /// Adds trains; wakes whoever waits.
+  func add(_ train: RelayTrain) {
+    let waiter = state.withLock { state -> CheckedContinuation<Void, Never>? in
+      state.trains.append(train)
+      state.bytes += train.bytes.count
+      state.used &+= 1
+      while state.bytes > Self.maximumBytes, state.first < state.trains.count - 1 {
+        let oldest = state.trains[state.first]
+        state.first += 1
+        state.bytes -= oldest.bytes.count
+        state.dropped &+= UInt64(max(1, oldest.bytes.count / max(1, oldest.segmentSize)))
+      }
+      if state.first > 64 {
+        state.trains.removeFirst(state.first)
+        state.first = 0
+      }
+      defer { state.waiter = nil }
+      return state.waiter
+    }
+    waiter?.resume()
+  }
+
+  /// Takes everything out; waits for the first when there is nothing.
+  ///
+  /// - Returns: Empty when the task was cancelled.
+  func take() async -> [RelayTrain] {
+    while !Task.isCancelled {
+      let trains = takeNow()
+      if !trains.isEmpty { return trains }
+      await wait()
+    }
+    return []
+  }
+
+  private func takeNow() -> [RelayTrain] {
+    state.withLock { state in
+      defer { (state.trains, state.first, state.bytes) = ([], 0, 0) }
+      return state.first == 0 ? state.trains : Array(state.trains[state.first...])
+    }
+  }
+
+  private func wait() async {
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let isReady = state.withLock { state in
+          precondition(state.waiter == nil, "an outbox has one reader")
+          guard state.trains.isEmpty, !Task.isCancelled else { return true }
+          state.waiter = continuation
+          return false
+        }
+        if isReady { continuation.resume() }
+      }
+    } onCancel: {
+      let waiter = state.withLock { state in
+        defer { state.waiter = nil }
+        return state.waiter
+      }
+      waiter?.resume()
+    }
+  }
+}
+
+/// The outboxes of all relays, and word to whoever connects them.
+final class RelayOutboxes: Sendable {
+  private let boxes = Mutex<[RegionID: RelayOutbox]>([:])
+  private let wanted: AsyncStream<RegionID>.Continuation
+  /// Regions for which something waits; each is told once until it is `forgotten`.
+  let wants: AsyncStream<RegionID>
+
+  init() {
+    // At most one element waits for each region that ever had an outbox, of which there are few.
+    (wants, wanted) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
+  }
+
+  /// Leaves datagrams for a relay, connected or not.
+  func add(_ train: RelayTrain, through region: RegionID) {
+    let (box, isNew) = boxes.withLock { boxes -> (RelayOutbox, Bool) in
+      if let box = boxes[region] { return (box, false) }
+      let box = RelayOutbox()
+      boxes[region] = box
+      return (box, true)
+    }
+    box.add(train)
+    if isNew { wanted.yield(region) }
+  }
+
+  /// The outbox of a region that is being connected.
+  func box(of region: RegionID) -> RelayOutbox {
+    boxes.withLock { boxes in
+      let box = boxes[region] ?? RelayOutbox()
+      boxes[region] = box
+      return box
+    }
+  }
+
+  /// Throws away what waits for a region that is not connected any more; the next train tells anew.
+  func forget(_ region: RegionID) { boxes.withLock { $0[region] = nil } }
+}
