@@ -203,7 +203,7 @@ public struct RelaySwitch: Sendable {
       isDisco
       ? slots[destination.slot]?.disco.append(entry)
       : slots[destination.slot]?.bulk.append(entry)
-    if dropped != nil { counted.droppedQueueFull += 1 }
+    counted.droppedQueueFull += dropped ?? 0
     remember(destination, of: id)
     announce(destination, &effects)
   }

@@ -88,6 +88,19 @@ import Timing
     #expect(relay.core.counters.droppedQueueFull == 8)
   }
 
+  @Test("Large packets fill a queue by their bytes, and a queue always takes the newest")
+  func boundedBytes() throws {
+    var relay = relay()
+    let (a, b) = (relay.add(alice), relay.add(bob))
+    let large = [UInt8](repeating: 7, count: Frame.maximumPacketSize)
+    for _ in 0..<10 { relay.send(large, from: a, to: bob) }
+    relay.send([1], from: a, to: bob)
+    let frames = try relay.received(by: b)
+    #expect(frames.count == 4)
+    #expect(frames.last == .receivePacket(from: alice, [1]))
+    #expect(relay.core.counters.droppedQueueFull == 7)
+  }
+
   @Test("A sender that floods pushes out its own packets, nobody else's")
   func floodHurtsItself() throws {
     var relay = relay()
