@@ -12,15 +12,22 @@ package final class DatagramResponder: Sendable {
 
   /// Starts answering on `endpoint`; port 0 lets the operating system choose.
   ///
-  /// `answer` runs on the event loop and must be quick.
+  /// `answer` runs on the event loop and must be quick. With `isV6Only` an IPv6 endpoint leaves IPv4
+  /// to another responder.
   ///
   /// - Throws: `HTTPTransportError`.
   package static func start(
     on endpoint: Endpoint,
+    isV6Only: Bool = false,
     answer: @escaping @Sendable ([UInt8], Endpoint) -> [UInt8]?
   ) async throws -> DatagramResponder {
     do {
-      let channel = try await DatagramBootstrap(group: eventLoops)
+      var bootstrap = DatagramBootstrap(group: eventLoops)
+      if isV6Only, !endpoint.address.isV4 {
+        bootstrap = bootstrap.channelOption(IPv6Option.only, value: 1)
+      }
+      let channel =
+        try await bootstrap
         .channelInitializer { channel in
           channel.eventLoop.makeCompletedFuture {
             try channel.pipeline.syncOperations.addHandler(DatagramHandler(answer))

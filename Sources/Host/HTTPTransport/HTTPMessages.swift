@@ -116,6 +116,8 @@ package struct HTTPLimits: Hashable, Sendable {
   package var userTimeoutMilliseconds = 30_000
   /// How many connections there may be at once; more are closed as soon as they are accepted.
   package var maximumConnections = 16_384
+  /// How many of them one address may have, or one IPv6 network of 64 bits; nil for no limit.
+  package var maximumConnectionsPerAddress: Int?
   /// How many connections are accepted a second, with a burst of as many; nil for no limit.
   package var acceptsPerSecond: Int?
   /// How many requests of one HTTP/2 connection may be in progress.

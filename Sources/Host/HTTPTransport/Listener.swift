@@ -21,6 +21,17 @@ package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
     case .unix(let path, _): path
     }
   }
+
+  /// Whether this is IPv6 at a port where one of `others` is IPv4.
+  ///
+  /// A listener on all of IPv6 takes IPv4 as well where nobody else does.
+  fileprivate func leavesIPv4(to others: [ListenAddress]) -> Bool {
+    guard case .tcp(let endpoint) = self, !endpoint.address.isV4 else { return false }
+    return others.contains { other in
+      guard case .tcp(let other) = other else { return false }
+      return other.address.isV4 && other.port == endpoint.port
+    }
+  }
 }
 
 /// Waits for connections and hands each to a task of its own.
@@ -56,7 +67,9 @@ package final class Listener: Sendable {
   ) async throws -> Listener {
     let listener = Listener(limits: limits, serve: serve)
     do {
-      for address in addresses { try await listener.listen(on: address, tls: tls) }
+      for address in addresses {
+        try await listener.listen(on: address, beside: addresses, tls: tls)
+      }
     } catch {
       await listener.shutdown()
       throw error
@@ -96,11 +109,20 @@ package final class Listener: Sendable {
     for path in made { UnixSocketPath.remove(path) }
   }
 
-  private func listen(on address: ListenAddress, tls: TLSServerSettings?) async throws {
+  private func listen(
+    on address: ListenAddress,
+    beside others: [ListenAddress],
+    tls: TLSServerSettings?
+  ) async throws {
     do {
       switch address {
       case .tcp(let endpoint):
-        let bootstrap = bootstrap(tls: tls)
+        var bootstrap = bootstrap(tls: tls)
+        if address.leavesIPv4(to: others) {
+          bootstrap = bootstrap.serverChannelOption(IPv6Option.only, value: 1)
+        }
+        bootstrap =
+          bootstrap
           .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
           .childChannelOption(.socketOption(.so_keepalive), value: 1)
           .childChannelOption(TCPOption.keepAliveIdle, value: 60)
@@ -138,6 +160,9 @@ package final class Listener: Sendable {
 
   /// Takes a new connection in, once it is up.
   private func opened(_ stream: ByteStream) {
+    let source = stream.remoteEndpoint?.address
+    guard gate.admit(from: source) else { return stream.abort() }
+    stream.whenClosed { self.gate.leave(from: source) }
     let id = ObjectIdentifier(stream)
     streams.withLock { $0[id] = stream }
     stream.limitStalls(to: limits.writeTimeout)
@@ -198,13 +223,16 @@ private final class AcceptGate: Sendable {
     var open = 0
     var refused = 0
     var bucket: TokenBucket?
+    var bySource: [IPAddress: Int] = [:]
   }
 
   private let maximum: Int
+  private let maximumPerAddress: Int?
   private let counts: Mutex<Counts>
 
   init(_ limits: HTTPLimits) {
     maximum = limits.maximumConnections
+    maximumPerAddress = limits.maximumConnectionsPerAddress
     let bucket = limits.acceptsPerSecond.map {
       TokenBucket(perSecond: $0, burst: $0, at: Self.now)
     }
@@ -229,4 +257,30 @@ private final class AcceptGate: Sendable {
   }
 
   func leave() { counts.withLock { $0.open -= 1 } }
+
+  /// Whether one more may come from an address, which is known only once the connection is up.
+  func admit(from address: IPAddress?) -> Bool {
+    guard let maximumPerAddress, let source = address.map(Self.source) else { return true }
+    return counts.withLock { counts in
+      guard counts.bySource[source, default: 0] < maximumPerAddress else {
+        counts.refused += 1
+        return false
+      }
+      counts.bySource[source, default: 0] += 1
+      return true
+    }
+  }
+
+  func leave(from address: IPAddress?) {
+    guard maximumPerAddress != nil, let source = address.map(Self.source) else { return }
+    counts.withLock { counts in
+      guard let count = counts.bySource[source] else { return }
+      counts.bySource[source] = count > 1 ? count - 1 : nil
+    }
+  }
+
+  /// One network of 64 bits is one customer.
+  private static func source(of address: IPAddress) -> IPAddress {
+    address.isV4 ? address : address.masked(to: 64)
+  }
 }

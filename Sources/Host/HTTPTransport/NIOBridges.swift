@@ -79,3 +79,9 @@ enum TCPOption {
     name: NIOBSDSocket.Option(rawValue: 4)
   )
 }
+
+/// Where options of IPv6 live that NIO has no names for.
+enum IPv6Option {
+  /// `IPV6_V6ONLY`: a socket on all of IPv6 does not take IPv4 as well.
+  static let only = ChannelOptions.Types.SocketOption(level: .ipv6, name: .ipv6_v6only)
+}

@@ -4,6 +4,7 @@ import Bytes
 import Cryptography
 import NIOCore
 import NIOSSL
+import Synchronization
 
 /// Whom a client of TLS trusts.
 package enum TLSClientSettings: Hashable, Sendable {
@@ -82,10 +83,25 @@ private enum SharedTLSContext {
 }
 
 /// The certificate and key that a server of TLS shows.
+///
+/// Both can be replaced while a server uses them: connections that come later get the new ones.
 package struct TLSServerSettings: Sendable {
-  let context: NIOSSLContext
+  private final class Shown: Sendable {
+    let now: Mutex<(context: NIOSSLContext, sha256: [UInt8])>
+    init(_ context: NIOSSLContext, sha256: [UInt8]) { now = Mutex((context, sha256)) }
+  }
+
+  private let shown: Shown
+
+  var context: NIOSSLContext { shown.now.withLock { $0.context } }
   /// The SHA-256 of the DER of the first certificate.
-  package let certificateSHA256: [UInt8]
+  package var certificateSHA256: [UInt8] { shown.now.withLock { $0.sha256 } }
+
+  /// Shows what `other` shows to connections that come from now on.
+  package func replace(with other: TLSServerSettings) {
+    let new = other.shown.now.withLock { $0 }
+    shown.now.withLock { $0 = new }
+  }
 
   /// From files in PEM: the certificate with its chain, and the key.
   ///
@@ -143,7 +159,9 @@ package struct TLSServerSettings: Sendable {
     )
     configuration.minimumTLSVersion = .tlsv12
     configuration.shutdownTimeout = .seconds(2)
-    context = try NIOSSLContext(configuration: configuration)
-    certificateSHA256 = SHA256.hash(try leaf.toDERBytes())
+    shown = Shown(
+      try NIOSSLContext(configuration: configuration),
+      sha256: SHA256.hash(try leaf.toDERBytes())
+    )
   }
 }
