@@ -3,8 +3,6 @@
 import JSON
 
 /// A configuration file: a JSON object whose keys are the names of flags.
-///
-/// The layers of every daemon are: flag, over `MARTLET_*` variable, over this file, over default.
 package struct SettingsFile: Sendable {
   /// Where it was read.
   package let path: String
@@ -61,7 +59,7 @@ package struct SettingsFile: Sendable {
   private static func text(_ value: JSONValue) -> String? {
     switch value {
     case .string(let text): text
-    case .bool(let flag): flag.flagText
+    case .bool(let isOn): isOn ? "true" : "false"
     case .array(let elements):
       elements.reduce(into: String?.some("")) { list, element in
         guard case .string(let text) = element else {

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Brings flags written in the way of Go programs, which scripts rely on, into the one form that
+/// ArgumentParser reads without guessing: `--name=value`.
+///
+/// `-name` and `--name` are one; a value follows after `=` or as the next argument, whatever it looks
+/// like; a switch takes its value after `=` only, and alone means yes; a flag is given at most once;
+/// `--` ends the flags. What the flags of a command are, and what they hold, is ArgumentParser's.
+package struct FlagStyle: Sendable {
+  /// Flags that ArgumentParser itself knows everywhere.
+  private static let builtIn: Set<String> = [
+    "help", "help-hidden", "version", "experimental-dump-help",
+  ]
+
+  private let switches: Set<String>
+  private let aliases: [String: String]
+  private let refusals: [String: String]
+
+  /// A style.
+  ///
+  /// - Parameters:
+  ///   - switches: The flags of the program that alone mean yes.
+  ///   - aliases: Old names and what they are called now.
+  ///   - refusals: Names that are known and not accepted, with the reason.
+  package init(
+    switches: Set<String>,
+    aliases: [String: String] = [:],
+    refusals: [String: String] = [:]
+  ) {
+    (self.switches, self.refusals) = (switches, refusals)
+    self.aliases = aliases.merging(["h": "help", "V": "version"]) { own, _ in own }
+  }
+
+  /// The arguments in the form that ArgumentParser reads.
+  ///
+  /// - Throws: `CommandError` when they are not of this style.
+  package func normalize(_ arguments: [String]) throws(CommandError) -> [String] {
+    var normal: [String] = []
+    var given: Set<String> = []
+    var waiting = arguments[...]
+    while let argument = waiting.popFirst() {
+      if argument == "--" { return normal + [argument] + waiting }
+      guard argument.hasPrefix("-"), argument != "-" else {
+        normal.append(argument)
+        continue
+      }
+      let body = argument.drop { $0 == "-" }
+      guard argument.count - body.count <= 2, !body.isEmpty, !body.hasPrefix("=") else {
+        throw .usage("bad flag syntax: \(maskingKeys(argument))")
+      }
+      let parts = body.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let name = aliases[String(parts[0])] ?? String(parts[0])
+      if let reason = refusals[name] { throw .usage("--\(name): \(reason)") }
+      guard !Self.builtIn.contains(name) else {
+        normal.append("--" + name)
+        continue
+      }
+      guard given.insert(name).inserted else {
+        throw .usage("flag provided multiple times: --\(maskingKeys(name))")
+      }
+      let value = parts.count == 2 ? String(parts[1]) : nil
+      if switches.contains(name) {
+        normal += try Self.turn(name, value)
+      } else {
+        normal += Self.set(name, value ?? waiting.popFirst())
+      }
+    }
+    return normal
+  }
+
+  private static func turn(_ name: String, _ value: String?) throws(CommandError) -> [String] {
+    guard let isOn = value.map({ Bool(settingText: $0) }) ?? true else {
+      throw .usage(
+        "invalid value \"\(maskingKeys(value ?? ""))\" for flag --\(name)",
+        hint: "It takes true or false."
+      )
+    }
+    return name.count == 1 ? (isOn ? ["-" + name] : []) : ["--\(name)=\(isOn)"]
+  }
+
+  private static func set(_ name: String, _ value: String?) -> [String] {
+    let isShort = name.count == 1
+    guard let value else { return [(isShort ? "-" : "--") + name] }
+    return isShort ? ["-" + name, value] : ["--\(name)=\(value)"]
+  }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CommandLine
+import Logging
+import Testing
+
+@Suite("Settings and where they come from")
+struct SettingsTests {
+  private func file(_ text: String) throws -> SettingsFile {
+    try SettingsFile(Array(text.utf8), path: "/etc/x.json")
+  }
+
+  @Test("A flag wins over its variable, that over the file, that over the default")
+  func layers() throws {
+    let file = try file(#"{"listen":["a","b"],"port":7,"plain":true,"wait":"5m","name":"f"}"#)
+    let environment = ["M_PORT": "8", "M_NAME": "e", "M_LISTEN": ""]
+    var settings = Settings(environment: environment, prefix: "M_", file: file)
+    let none: [String]? = nil
+    let listen = try settings.value(none, "listen", default: ["c"])
+    #expect(listen == ["a", "b"])
+    let port = try settings.value(Int?.none, "port", default: 9)
+    #expect(port == 8)
+    let name = try settings.value("flag", "name", default: "d")
+    #expect(name == "flag")
+    let plain = try settings.value(Bool?.none, "plain", default: false)
+    #expect(plain)
+    let wait = try settings.value(Duration?.none, "wait", default: .zero)
+    #expect(wait == .seconds(300))
+    let level = try settings.value(Logger.Level?.none, "log-level", default: .info)
+    #expect(level == .info)
+    let missing = try settings.value(UInt16?.none, "other")
+    #expect(missing == nil)
+    try settings.finish()
+    let titles = ["name", "port", "listen", "other"].map { settings.title(of: $0) }
+    #expect(titles == ["--name", "M_PORT", "\"listen\" in /etc/x.json", "--other"])
+  }
+
+  @Test("A value that cannot be names the variable, or the key and its file")
+  func wrongValues() throws {
+    let file = try file(#"{"port":"tskey-auth-1"}"#)
+    var settings = Settings(environment: ["M_STUN_PORT": "70000"], prefix: "M_", file: file)
+    let fromFile = #expect(throws: CommandError.self) { try settings.value(Int?.none, "port") }
+    #expect(fromFile?.message == "\"port\" in /etc/x.json cannot be \"tskey-XXXXXX\"")
+    #expect(fromFile?.code == .configuration)
+    let fromVariable = #expect(throws: CommandError.self) {
+      try settings.value(UInt16?.none, "stun-port")
+    }
+    #expect(fromVariable?.message == "M_STUN_PORT cannot be \"70000\"")
+    #expect(fromVariable?.hint == "It takes a whole number from 0 to 65535.")
+  }
+
+  @Test("A key of the file that nobody reads is refused by name")
+  func unknownKeys() throws {
+    let file = try file(#"{"prot":1}"#)
+    var settings = Settings(environment: [:], prefix: "M_", file: file)
+    _ = try settings.value(Int?.none, "port")
+    let error = #expect(throws: CommandError.self) { try settings.finish() }
+    #expect(error?.message == "unknown key \"prot\" in /etc/x.json")
+    #expect(error?.hint == "Known keys: port.")
+    #expect(error?.code == .configuration)
+  }
+
+  @Test(
+    "A file that is no object of plain values is refused",
+    arguments: ["", "[]", "{", #"{"a":{}}"#, #"{"a":null}"#, #"{"a":[1]}"#, #"{"a":1}x"#]
+  )
+  func files(text: String) {
+    #expect(throws: CommandError.self) { try file(text) }
+  }
+
+  @Test("A file that was named must be there; the usual one may be missing")
+  func missing() throws {
+    let usual = "/nonexistent/x.json"
+    _ = try Settings(config: nil, default: usual, environment: [:], prefix: "M_")
+    for (config, environment) in [(usual, [:]), (nil, ["M_CONFIG": usual])] {
+      let error = #expect(throws: CommandError.self) {
+        try Settings(config: config, default: "/", environment: environment, prefix: "M_")
+      }
+      #expect(error?.message == "cannot read /nonexistent/x.json: no such file")
+    }
+  }
+
+  @Test("Words spell values")
+  func values() {
+    #expect(Bool(settingText: "T") == true)
+    #expect(Bool(settingText: "0") == false)
+    #expect(Bool(settingText: "yes") == nil)
+    #expect([String](settingText: " a, b ,,c") == ["a", "b", "c"])
+    #expect([String](settingText: "") == [])
+    #expect(UInt16(settingText: "+1") == nil)
+    #expect(Logger.Level(settingText: "loud") == nil)
+  }
+}
