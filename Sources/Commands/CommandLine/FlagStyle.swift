@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ArgumentParser
+import JSON
+
 /// Brings flags written in the way of Go programs, which scripts rely on, into the one form that
 /// ArgumentParser reads without guessing: `--name=value`.
 ///
@@ -11,24 +14,46 @@ package struct FlagStyle: Sendable {
   private static let builtIn: Set<String> = [
     "help", "help-hidden", "version", "experimental-dump-help",
   ]
+  /// What stands for the value of a switch in help; it tells switches from other options.
+  static let switchValueName = "true|false"
 
-  private let switches: Set<String>
+  /// Options that alone mean yes.
+  private var switches: Set<String> = []
+  /// Flags that ArgumentParser gives no value.
+  private var flags: Set<String> = []
   private let aliases: [String: String]
   private let refusals: [String: String]
 
-  /// A style.
+  /// The style of the program whose commands hang below `root`.
   ///
   /// - Parameters:
-  ///   - switches: The flags of the program that alone mean yes.
+  ///   - root: Tells which flags are switches, all over the tree.
   ///   - aliases: Old names and what they are called now.
   ///   - refusals: Names that are known and not accepted, with the reason.
-  package init(
-    switches: Set<String>,
+  package init<Root: ParsableCommand>(
+    of root: Root.Type,
     aliases: [String: String] = [:],
     refusals: [String: String] = [:]
   ) {
-    (self.switches, self.refusals) = (switches, refusals)
+    self.refusals = refusals
     self.aliases = aliases.merging(["h": "help", "V": "version"]) { own, _ in own }
+    guard let tree = try? JSONValue(parsing: Root._dumpHelp()), let top = tree["command"] else {
+      preconditionFailure("ArgumentParser describes a program in another way than it did")
+    }
+    learn(top)
+  }
+
+  /// Notes the flags and switches of a command and of those below it.
+  private mutating func learn(_ command: JSONValue) {
+    for argument in command["arguments"]?.array ?? [] {
+      let names = (argument["names"]?.array ?? []).compactMap { $0["name"]?.string }
+      if argument["kind"]?.string == "flag" {
+        flags.formUnion(names)
+      } else if argument["valueName"]?.string == Self.switchValueName {
+        switches.formUnion(names)
+      }
+    }
+    for subcommand in command["subcommands"]?.array ?? [] { learn(subcommand) }
   }
 
   /// The arguments in the form that ArgumentParser reads.
@@ -59,8 +84,8 @@ package struct FlagStyle: Sendable {
         throw .usage("flag provided multiple times: --\(maskingKeys(name))")
       }
       let value = parts.count == 2 ? String(parts[1]) : nil
-      if switches.contains(name) {
-        normal += try Self.turn(name, value)
+      if switches.contains(name) || flags.contains(name) {
+        normal += try turn(name, value)
       } else {
         normal += Self.set(name, value ?? waiting.popFirst())
       }
@@ -68,19 +93,21 @@ package struct FlagStyle: Sendable {
     return normal
   }
 
-  private static func turn(_ name: String, _ value: String?) throws(CommandError) -> [String] {
+  private func turn(_ name: String, _ value: String?) throws(CommandError) -> [String] {
     guard let isOn = value.map({ Bool(settingText: $0) }) ?? true else {
       throw .usage(
         "invalid value \"\(maskingKeys(value ?? ""))\" for flag --\(name)",
         hint: "It takes true or false."
       )
     }
-    return name.count == 1 ? (isOn ? ["-" + name] : []) : ["--\(name)=\(isOn)"]
+    guard flags.contains(name) else { return ["--\(name)=\(isOn)"] }
+    return isOn ? [Self.dashes(name) + name] : []
   }
 
   private static func set(_ name: String, _ value: String?) -> [String] {
-    let isShort = name.count == 1
-    guard let value else { return [(isShort ? "-" : "--") + name] }
-    return isShort ? ["-" + name, value] : ["--\(name)=\(value)"]
+    guard let value else { return [dashes(name) + name] }
+    return name.count == 1 ? ["-" + name, value] : ["--\(name)=\(value)"]
   }
+
+  private static func dashes(_ name: String) -> String { name.count == 1 ? "-" : "--" }
 }

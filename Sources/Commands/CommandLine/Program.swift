@@ -28,29 +28,30 @@ extension ParsableCommand {
   package var environment: [String: String] { Surroundings.current.environment }
 }
 
-/// A program: a tree of commands, and the style in which it is called.
-package struct Program<Root: ParsableCommand>: Sendable {
-  private let style: FlagStyle
-
-  /// The program whose commands hang below `Root`.
-  package init(_ root: Root.Type, style: FlagStyle) { self.style = style }
-
+/// Runs programs whose commands ArgumentParser knows.
+package enum Program {
   /// Runs what the process was asked for, and ends the process.
-  package func main() async -> Never {
+  package static func main<Root: ParsableCommand>(
+    _ root: Root.Type,
+    style: FlagStyle? = nil
+  ) async -> Never {
     Termination.ignoreBrokenPipes()
-    ProcessFacts.exit(await run(ProcessFacts.arguments))
+    ProcessFacts.exit(await run(root, ProcessFacts.arguments, style: style))
   }
 
   /// Runs what `arguments` (without the program's name) ask for, and tells how it ended.
   ///
   /// Failures are told on standard error.
-  package func run(
+  package static func run<Root: ParsableCommand>(
+    _ root: Root.Type,
     _ arguments: [String],
+    style: FlagStyle? = nil,
     in surroundings: Surroundings = Surroundings()
   ) async -> ExitCode {
     await Surroundings.$current.withValue(surroundings) {
       do {
-        var command = try Root.parseAsRoot(try style.normalize(arguments))
+        let normal = try (style ?? FlagStyle(of: root)).normalize(arguments)
+        var command = try root.parseAsRoot(normal)
         if var waiting = command as? any AsyncParsableCommand {
           try await waiting.run()
         } else {
@@ -58,38 +59,42 @@ package struct Program<Root: ParsableCommand>: Sendable {
         }
         return .success
       } catch {
-        return explain(error, to: surroundings.output)
+        return explain(error, of: root, to: surroundings.output)
       }
     }
   }
 
-  private func explain(_ error: any Error, to output: Output) -> ExitCode {
+  private static func explain<Root: ParsableCommand>(
+    _ error: any Error,
+    of root: Root.Type,
+    to output: Output
+  ) -> ExitCode {
+    let name = root._commandName
     if let error = error as? CommandError {
-      if !error.message.isEmpty { output.complain(error.text(program: Root._commandName)) }
+      if !error.message.isEmpty { output.complain(error.text(program: name)) }
       return error.code
     }
     if error is CancellationError { return .failure }
-    let text = Root.fullMessage(for: error)
-    switch Root.exitCode(for: error) {
+    switch root.exitCode(for: error) {
     case .success:
-      output.print(text)
+      output.print(root.fullMessage(for: error))
       return .success
     case .validationFailure:
-      output.complain(maskingKeys(text))
+      output.complain(maskingKeys(root.fullMessage(for: error)))
       return .usage
     default:
-      output.complain(CommandError(maskingKeys("\(error)")).text(program: Root._commandName))
+      output.complain(CommandError(maskingKeys("\(error)")).text(program: name))
       return .failure
     }
   }
 }
 
 extension ArgumentHelp {
-  /// The help of a switch: an `@Option` that holds a `Bool?` and is named in the style's `switches`.
+  /// The help of a switch: an `@Option` that holds a `Bool?`; alone it means yes.
   ///
   /// It is no `@Flag`, which could not be turned off by `=false`, and no option with `defaultAsFlag`,
   /// which forgets the value after `=` when another option follows (ArgumentParser 1.8.2).
   package static func yesNo(_ text: String) -> ArgumentHelp {
-    ArgumentHelp(text, valueName: "true|false")
+    ArgumentHelp(text, valueName: FlagStyle.switchValueName)
   }
 }

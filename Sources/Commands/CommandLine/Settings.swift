@@ -5,9 +5,9 @@
 /// The program reads each of its settings once, whether it uses it or not, and then says `finish`,
 /// which refuses keys of the file that nobody read:
 ///
-///     var settings = try Settings(config: config, default: "/etc/martlet/derp.json",
-///       environment: environment, prefix: "MARTLET_DERP_")
-///     let port = try settings.value(stunPort, "stun-port", default: 3478)
+///     var settings = try Settings(prefix: "MARTLET_DERP", environment: environment,
+///       file: config, defaultFile: "/etc/martlet/derp.json")
+///     let port = try settings.value("stun-port", stunPort, default: 3478)
 ///     try settings.finish()
 package struct Settings: Sendable {
   /// Where a value came from.
@@ -18,64 +18,71 @@ package struct Settings: Sendable {
     case nowhere
   }
 
-  private let environment: [String: String]
   private let prefix: String
+  private let environment: [String: String]
   private let file: SettingsFile?
   private var sources: [String: Source] = [:]
 
-  /// Settings from variables that start with `prefix`, and from a file that was read.
-  package init(environment: [String: String], prefix: String, file: SettingsFile? = nil) {
-    (self.environment, self.prefix, self.file) = (environment, prefix, file)
+  /// Settings from variables that start with `prefix` and an underscore, and from a file.
+  package init(prefix: String, environment: [String: String], file: SettingsFile? = nil) {
+    (self.prefix, self.environment, self.file) = (prefix + "_", environment, file)
   }
 
-  /// Settings from variables that start with `prefix`, and from a file.
+  /// Settings from variables that start with `prefix` and an underscore, and from a file.
   ///
-  /// The file is the one that `--config` names (`config`), or else the variable for it, or else the
+  /// The file is the one that `--config` names (`path`), or else the variable for it, or else the
   /// one at `defaultPath`, which may be missing.
   package init(
-    config: String?,
-    default defaultPath: String,
+    prefix: String,
     environment: [String: String],
-    prefix: String
+    file path: String?,
+    defaultFile defaultPath: String
   ) throws(CommandError) {
-    let named = config ?? environment[prefix + "CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
+    let named = path ?? environment[prefix + "_CONFIG"].flatMap { $0.isEmpty ? nil : $0 }
     let file = try SettingsFile.read(named ?? defaultPath, isRequired: named != nil)
-    self.init(environment: environment, prefix: prefix, file: file)
+    self.init(prefix: prefix, environment: environment, file: file)
   }
 
   /// The setting `name`; `given` is what its flag was given.
   ///
   /// - Throws: `CommandError` that names the variable or the key of the file at fault.
   package mutating func value<Value: SettingValue>(
-    _ given: Value?,
-    _ name: String
+    _ name: String,
+    _ given: Value?
   ) throws(CommandError) -> Value? {
     if let given {
       sources[name] = .flag
       return given
     }
-    let variable = variable(name)
-    if let text = environment[variable], !text.isEmpty {
-      sources[name] = .variable(variable)
-      return try read(text, name)
+    return try text(name).map { text throws(CommandError) in
+      try read(name, text, expecting: Value.expectation, Value.init(settingText:))
     }
-    if let file, let text = file.values[name] {
-      sources[name] = .file(path: file.path)
-      return try read(text, name)
-    }
-    sources[name] = .nowhere
-    return nil
   }
 
   /// The setting `name`, or else `defaultValue`; `given` is what its flag was given.
   ///
   /// - Throws: `CommandError` that names the variable or the key of the file at fault.
   package mutating func value<Value: SettingValue>(
-    _ given: Value?,
     _ name: String,
+    _ given: Value?,
     default defaultValue: Value
   ) throws(CommandError) -> Value {
-    try value(given, name) ?? defaultValue
+    try value(name, given) ?? defaultValue
+  }
+
+  /// The setting `name` as `parse` understands it; `given` is the text that its flag was given.
+  ///
+  /// - Throws: `CommandError` that names the flag, the variable or the key of the file at fault, and
+  ///   says what was expected: `an absolute path`.
+  package mutating func value<Value>(
+    _ name: String,
+    _ given: String?,
+    expecting expectation: String,
+    _ parse: (String) -> Value?
+  ) throws(CommandError) -> Value? {
+    if given != nil { sources[name] = .flag }
+    guard let text = given ?? text(name) else { return nil }
+    return try read(name, text, expecting: expectation, parse)
   }
 
   /// Says that everything was read.
@@ -97,7 +104,11 @@ package struct Settings: Sendable {
   /// The name is that of the flag, of the variable, or of the key and its file: wherever the value
   /// came from.
   package func wrong(_ name: String, _ what: String, hint: String = "") -> CommandError {
-    CommandError("\(title(of: name)) \(what)", hint: hint, code: .configuration)
+    CommandError(
+      "\(title(of: name)) \(what)",
+      hint: hint,
+      code: isFromFlag(name) ? .usage : .configuration
+    )
   }
 
   /// The setting `name` as the person calls it who gave it.
@@ -109,15 +120,36 @@ package struct Settings: Sendable {
     }
   }
 
-  private func read<Value: SettingValue>(
+  private func isFromFlag(_ name: String) -> Bool {
+    if case .flag? = sources[name] { true } else { false }
+  }
+
+  /// The text of the setting `name` in the environment, or else in the file.
+  private mutating func text(_ name: String) -> String? {
+    let variable = variable(name)
+    if let text = environment[variable], !text.isEmpty {
+      sources[name] = .variable(variable)
+      return text
+    }
+    if let file, let text = file.values[name] {
+      sources[name] = .file(path: file.path)
+      return text
+    }
+    sources[name] = .nowhere
+    return nil
+  }
+
+  private func read<Value>(
+    _ name: String,
     _ text: String,
-    _ name: String
+    expecting expectation: String,
+    _ parse: (String) -> Value?
   ) throws(CommandError) -> Value {
-    guard let value = Value(settingText: text) else {
+    guard let value = parse(text) else {
       throw wrong(
         name,
         "cannot be \"\(maskingKeys(text))\"",
-        hint: "It takes \(Value.expectation)."
+        hint: "It takes \(expectation)."
       )
     }
     return value

@@ -5,7 +5,7 @@ import CommandLine
 import Testing
 
 private let style = FlagStyle(
-  switches: ["json", "peers", "4"],
+  of: Tool.self,
   aliases: ["authkey": "auth-key"],
   refusals: ["ssh": "the SSH server is not served yet"]
 )
@@ -58,8 +58,10 @@ private struct Tool: ParsableCommand {
 struct ProgramTests {
   private func run(_ words: String...) async -> (code: Int32, output: String, errors: String) {
     let recorder = OutputRecorder()
-    let code = await Program(Tool.self, style: style).run(
+    let code = await Program.run(
+      Tool.self,
       words,
+      style: style,
       in: Surroundings(output: recorder.output, environment: ["HOME": "/root"])
     )
     return (code.rawValue, recorder.standardOutput, recorder.standardError)
@@ -75,8 +77,10 @@ struct ProgramTests {
         + ["b"],
     ] {
       let recorder = OutputRecorder()
-      let code = await Program(Tool.self, style: style).run(
+      let code = await Program.run(
+        Tool.self,
         ["show"] + words,
+        style: style,
         in: Surroundings(output: recorder.output, environment: ["HOME": "/root"])
       )
       #expect(recorder.standardError == "")
@@ -117,8 +121,10 @@ struct ProgramTests {
   )
   func misuse(words: [String], reason: String) async {
     let recorder = OutputRecorder()
-    let code = await Program(Tool.self, style: style).run(
+    let code = await Program.run(
+      Tool.self,
       words,
+      style: style,
       in: Surroundings(output: recorder.output, environment: [:])
     )
     #expect(code == .usage)
