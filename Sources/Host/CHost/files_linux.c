@@ -15,6 +15,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <time.h>
 
 #ifndef TUN_F_USO4
@@ -158,3 +159,8 @@ const char *chost_error_text(int code) {
 int chost_unshare_network(void) { return unshare(CLONE_NEWNET) < 0 ? -errno : 0; }
 
 int chost_enter_network(int fd) { return setns(fd, CLONE_NEWNET) < 0 ? -errno : 0; }
+
+int chost_unshare_mounts(void) {
+  if (unshare(CLONE_NEWNS) < 0) return -errno;
+  return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? -errno : 0;
+}

@@ -29,6 +29,14 @@ int chost_netlink_open(uint32_t groups) {
   return fd;
 }
 
+int chost_netlink_port(int fd, uint32_t *port) {
+  struct sockaddr_nl address;
+  socklen_t length = sizeof address;
+  if (getsockname(fd, (struct sockaddr *)&address, &length) < 0) return -errno;
+  *port = address.nl_pid;
+  return 0;
+}
+
 ssize_t chost_netlink_send(int fd, const void *bytes, size_t count) {
   struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
   ssize_t sent;

@@ -8,7 +8,10 @@ package struct LinkChange: Hashable, Sendable {
   package var facts: HostFacts
   /// Whether other hosts may now reach this one, or be reached, by other ways than before.
   package var networkChanged: Bool
-  /// Whether a route or rule that carries our mark was removed: apply the settings again.
+  /// Whether others may have undone what we set: apply the settings again.
+  ///
+  /// A route or rule that carries our mark or an address of our interface was removed, not by this
+  /// process; our interface came up or went away; or so much happened that events were lost.
   package var groundDisturbed: Bool
 
   /// The later of two changes, with what the earlier one told.

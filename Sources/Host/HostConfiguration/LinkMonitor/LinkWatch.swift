@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Addressing
 import CHost
 import HostIO
 import HostSettings
@@ -78,9 +79,7 @@ final class LinkWatch {
   }
 
   private func note(_ message: NetlinkMessage) {
-    if isOurs(message) {
-      groundDisturbed = groundDisturbed || isRemoval(message)
-    }
+    if !OwnPort.isOwn(message), isLoss(message) { groundDisturbed = true }
     noteChange()
   }
 
@@ -89,21 +88,34 @@ final class LinkWatch {
     burst = (burst?.began ?? now, now)
   }
 
-  private func isRemoval(_ message: NetlinkMessage) -> Bool {
-    [UInt16(RTM_DELRULE), UInt16(RTM_DELROUTE)].contains(message.kind)
+  /// Whether a message tells that a route, a rule or an address of ours was removed.
+  private func isLoss(_ message: NetlinkMessage) -> Bool {
+    // A message that makes no sense is nobody's loss; the tables are read again in any case.
+    switch Int(message.kind) {
+    case Int(RTM_DELRULE):
+      return (try? RuleRecord(message)).map { !RouterPlan.ours([$0], ground).isEmpty } ?? false
+    case Int(RTM_DELROUTE):
+      return (try? RouteRecord(message)).map { !RouterPlan.ours([$0], ground).isEmpty } ?? false
+    case Int(RTM_DELADDR):
+      guard let address = try? AddressRecord(message) else { return false }
+      let own = facts.interface(named: ownInterface)
+      return Int(address.index) == own?.index && !address.prefix.address.isLinkLocal
+    default: return false
+    }
   }
 
-  /// Whether a message tells of a route or rule that carries our mark.
-  private func isOurs(_ message: NetlinkMessage) -> Bool {
-    // One that makes no sense is nobody's; the tables are read again in any case.
-    if let rule = try? RuleRecord(message) { return !RouterPlan.ours([rule], ground).isEmpty }
-    if let route = try? RouteRecord(message) { return !RouterPlan.ours([route], ground).isEmpty }
-    return false
+  /// Whether our interface came up, which empties its routes before, or went away.
+  private func isInterfaceDisturbed(since before: HostFacts) -> Bool {
+    guard let was = before.interface(named: ownInterface) else { return false }
+    guard let now = facts.interface(named: ownInterface), now.index == was.index else {
+      return true
+    }
+    return now.isUp && !was.isUp
   }
 
   /// Reads the tables again; nil when nothing that matters is different.
   private func lookAgain() -> LinkChange? {
-    let before = facts.reachability(excluding: ownInterface)
+    let before = facts
     do throws(HostError) {
       facts = try HostFacts.read(from: &questions)
     } catch {
@@ -113,8 +125,9 @@ final class LinkWatch {
     }
     let change = LinkChange(
       facts: facts,
-      networkChanged: facts.reachability(excluding: ownInterface) != before,
-      groundDisturbed: groundDisturbed
+      networkChanged: facts.reachability(excluding: ownInterface)
+        != before.reachability(excluding: ownInterface),
+      groundDisturbed: groundDisturbed || isInterfaceDisturbed(since: before)
     )
     groundDisturbed = false
     return change.networkChanged || change.groundDisturbed ? change : nil

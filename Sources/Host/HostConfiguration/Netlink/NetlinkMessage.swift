@@ -26,6 +26,8 @@ struct NetlinkMessage: Hashable {
   var kind: UInt16
   var flags: UInt16 = 0
   var sequence: UInt32 = 0
+  /// The socket that asked for what the message tells; zero is the kernel itself.
+  var port: UInt32 = 0
   var body: ArraySlice<UInt8>
 
   /// Cuts a datagram into its messages.
@@ -45,6 +47,7 @@ struct NetlinkMessage: Hashable {
           kind: rest.native(UInt16.self, at: 4),
           flags: rest.native(UInt16.self, at: 6),
           sequence: rest.native(UInt32.self, at: 8),
+          port: rest.native(UInt32.self, at: 12),
           body: rest.dropFirst(headerSize).prefix(length - headerSize)
         )
       )

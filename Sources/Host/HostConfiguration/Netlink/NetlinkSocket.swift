@@ -2,6 +2,7 @@
 
 import CHost
 import HostIO
+import Synchronization
 
 /// A conversation with the kernel about links, addresses, routes and rules.
 ///
@@ -14,12 +15,19 @@ struct NetlinkSocket: ~Copyable, Sendable {
   static let bufferSize = 1 << 17
 
   let descriptor: Descriptor
+  private let port: OwnPort
   private var sequence: UInt32 = 0
   private var buffer = [UInt8](repeating: 0, count: bufferSize)
 
   /// A socket that receives the notifications of `groups`, bits by RTNLGRP number less one.
   init(groups: UInt32 = 0) throws(HostError) {
-    descriptor = Descriptor(owning: try check(chost_netlink_open(groups), "open a netlink socket"))
+    let operation = "open a netlink socket"
+    let opened = Descriptor(owning: try check(chost_netlink_open(groups), operation))
+    var port: UInt32 = 0
+    // SAFETY: the number is written during the call.
+    try check(unsafe chost_netlink_port(opened.rawValue, &port), operation)
+    descriptor = opened
+    self.port = OwnPort(port)
   }
 
   /// Sends a request that changes something, and waits until the kernel has done it.
@@ -109,5 +117,33 @@ struct NetlinkSocket: ~Copyable, Sendable {
     // Without attributes there is only the number: that is no error of its own.
     let text = attributes?.first { $0.kind == UInt16(NLMSGERR_ATTR_MSG.rawValue) }?.text
     return text.map { "The kernel says: \($0)" } ?? ""
+  }
+}
+
+/// The number by which the kernel knows a socket of this process, while the socket is open.
+///
+/// What changes is told with the number of the socket that asked for it.
+struct OwnPort: ~Copyable, Sendable {
+  /// How many sockets have a number: in two network namespaces two may have the same.
+  private static let open = Mutex<[UInt32: Int]>([:])
+
+  private let number: UInt32
+
+  init(_ number: UInt32) {
+    self.number = number
+    Self.open.withLock { $0[number, default: 0] += 1 }
+  }
+
+  deinit {
+    let number = number
+    Self.open.withLock { open in
+      let left = open[number, default: 1] - 1
+      open[number] = left > 0 ? left : nil
+    }
+  }
+
+  /// Whether this process asked for the change that `message` tells of.
+  static func isOwn(_ message: NetlinkMessage) -> Bool {
+    message.port != 0 && open.withLock { $0[message.port] != nil }
   }
 }

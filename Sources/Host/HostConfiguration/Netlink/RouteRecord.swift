@@ -80,7 +80,7 @@ struct RouteRecord: Hashable {
     return request
   }
 
-  /// Leads a prefix out of an interface, in place of what the table says of it.
+  /// Leads a prefix out of an interface; a route of others to the same prefix stays beside it.
   static func add(
     _ prefix: IPPrefix,
     to index: UInt32,
@@ -89,8 +89,7 @@ struct RouteRecord: Hashable {
   ) -> NetlinkRequest {
     var request = NetlinkRequest(
       UInt16(RTM_NEWROUTE),
-      flags: NetlinkRequest.Flags.create | NetlinkRequest.Flags.replace
-        | NetlinkRequest.Flags.acknowledge,
+      flags: NetlinkRequest.Flags.create | NetlinkRequest.Flags.acknowledge,
       operation: "add the route \(prefix) to table \(table)"
     )
     appendFixed(

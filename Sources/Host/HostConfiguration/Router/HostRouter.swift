@@ -33,7 +33,7 @@ package struct HostRouter: ~Copyable, Sendable {
   /// - Throws: `HostError` when the interface does not exist, or the tables cannot be read.
   package mutating func apply(_ settings: RouterSettings) throws(HostError) -> Report {
     var report = Report()
-    report.ipv6Unavailable = IPv6Support.obstacle()
+    report.ipv6Unavailable = IPv6Support.obstacle(on: settings.interfaceName)
     var families: Set<IPAddress.Family> =
       report.ipv6Unavailable == nil ? [.v4, .v6] : [.v4]
     let link = try link(named: settings.interfaceName)
@@ -85,6 +85,12 @@ package struct HostRouter: ~Copyable, Sendable {
     let links = try links().filter { $0.kind == "tun" && $0.alias == ground.interfaceAlias }
     perform(links.map { LinkRecord.remove(index: $0.index, name: $0.name) }, into: &report)
     return report
+  }
+
+  /// Removes what a daemon left behind, in the calling thread's network namespace.
+  package static func cleanUp(_ ground: HostGround = HostGround()) throws(HostError) -> Report {
+    var router = try HostRouter()
+    return try router.cleanUp(ground)
   }
 
   private mutating func removeMarked(
