@@ -44,12 +44,14 @@ enum RouterWorld {
     }
   }
 
-  /// Everything that a host's tables say, for comparison.
+  /// Everything that a host's tables say, for comparison: without what the kernel itself works out
+  /// a while after a link came up.
   static func everything() throws -> String {
     try OwnNetwork.shell(
       """
-      ip -d link; ip addr; ip rule; ip -6 rule; ip route show table all; \
-      ip -6 route show table all; ip neigh; nft list ruleset || true
+      { ip -d link; ip addr; ip rule; ip -6 rule; ip route show table all; \
+      ip -6 route show table all; nft list ruleset || true; } | \
+      sed -E 's/ state [A-Z]+//; s/,?LOWER_UP//; /ff00::|fe80::/d; /valid_lft/d'
       """
     )
   }
