@@ -126,7 +126,11 @@ let plan: [(folder: String, modules: [Module])] = [
         "ControlProtocol",
         on: ["Bytes", "Addressing", "Timing", "JSON", "Compression", "Cryptography", "Keys"]
       ),
-      Module("ControlSession", on: ["ControlProtocol", "Timing", "Keys", "Bytes"]),
+      Module(
+        "ControlSession",
+        on: ["ControlProtocol", "Addressing", "Timing", "Keys"],
+        testing: ["JSON", "Bytes"]
+      ),
       Module("Netmap", on: ["ControlProtocol", "Addressing", "Keys", "Timing", "JSON"]),
       Module(
         "LocalAPI",
@@ -158,7 +162,8 @@ let plan: [(folder: String, modules: [Module])] = [
         "NodeCore",
         on: [
           "DataPlaneDriver", "NodeConfiguration", "ControlSession", "ControlProtocol", "Netmap",
-          "LocalAPI", "HostSettings", "HostConfiguration", "HTTPTransport", "PacketPipeline",
+          "LocalAPI", "HostSettings", "HostConfiguration", "HostIO", "Packets", "PacketFilter",
+          "WireGuard", "HTTPTransport", "PacketPipeline",
           "Magicsock", "DERP", "Addressing", "Keys", "Bytes", "Timing", "JSON", "Cryptography",
         ],
         borrowing: [logging]

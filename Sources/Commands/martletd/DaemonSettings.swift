@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CommandLine
+import Logging
+import NodeCore
+
+/// What the daemon was told, checked.
+struct DaemonSettings {
+  var node = NodeOptions(version: Version.long)
+  var socketPath = "/run/martlet/martletd.sock"
+  var logLevel = Logger.Level.info
+
+  init(_ flags: Martletd, environment: [String: String]) throws(CommandError) {
+    var settings = try Settings(
+      prefix: "MARTLET",
+      environment: environment,
+      file: flags.config,
+      defaultFile: "/etc/martlet/martletd.json"
+    )
+    let absolute = { (text: String) in text.hasPrefix("/") ? text : nil }
+    if let path = try settings.value(
+      "statedir",
+      flags.statedir,
+      expecting: "an absolute path",
+      absolute
+    ) {
+      node.stateDirectory = path
+    }
+    if let path = try settings.value(
+      "socket",
+      flags.socket,
+      expecting: "an absolute path",
+      absolute
+    ) {
+      socketPath = path
+    }
+    if let name = try settings.value(
+      "tun",
+      flags.tun,
+      expecting: "an interface name of at most 15 letters, digits, dots, hyphens and underscores",
+      Self.interfaceName
+    ) {
+      node.interfaceName = name
+    }
+    if let port = try settings.value(
+      "port",
+      flags.port,
+      expecting: "a number from 0 to 65535",
+      { UInt16($0) }
+    ) {
+      (node.port, node.isPortRequired) = (port, port != 0)
+    }
+    if let mtu = try settings.value(
+      "mtu",
+      flags.mtu,
+      expecting: "a number from 1280 to 9000",
+      Self.mtu
+    ) {
+      node.mtu = mtu
+    }
+    if let level = try settings.value(
+      "log-level",
+      flags.logLevel,
+      expecting: "trace, debug, info, notice, warning or error",
+      { Logger.Level(rawValue: $0) }
+    ) {
+      logLevel = level
+    }
+    try settings.finish()
+  }
+
+  private static func mtu(_ text: String) -> Int? {
+    Int(text).flatMap { (1280...9000).contains($0) ? $0 : nil }
+  }
+
+  private static func interfaceName(_ text: String) -> String? {
+    let isPlain = text.utf8.allSatisfy { byte in
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"),
+        UInt8(ascii: "_"):
+        true
+      default: false
+      }
+    }
+    return isPlain && (1...15).contains(text.utf8.count) && text != "." && text != ".." ? text : nil
+  }
+}

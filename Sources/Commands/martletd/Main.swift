@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import CommandLine
+
+/// The node daemon.
+@main
+struct Martletd: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "martletd",
+    abstract: "Keeps this machine on its private network.",
+    discussion: """
+      A flag wins over its environment variable (--port is MARTLET_PORT), that over the \
+      configuration file, a JSON object whose keys are the names of flags.
+
+      SIGTERM and SIGINT end it; routes, rules and the interface go away. What a killed daemon \
+      left behind is removed with --cleanup, and by the next start.
+
+      Exit codes: 0 ended, 1 failed, 2 not understood, 3 wrong configuration, 4 not permitted, \
+      5 another daemon uses the state directory, the socket, the port or the routing rules.
+      """,
+    version: Version.long
+  )
+
+  @Option(help: "The configuration file (/etc/martlet/martletd.json).")
+  var config: String?
+
+  @Option(help: "The directory of keys and state (/var/lib/martlet).")
+  var statedir: String?
+
+  @Option(help: "The socket for the command line (/run/martlet/martletd.sock).")
+  var socket: String?
+
+  @Option(help: "The name of the network interface (martlet0).")
+  var tun: String?
+
+  @Option(
+    help: """
+      The UDP port; 0 for any. Without this flag it is 41641, or another one if that is taken.
+      """
+  )
+  var port: String?
+
+  @Option(help: "The largest packet in the tunnel, in bytes: 1280 to 9000 (1280).")
+  var mtu: String?
+
+  @Option(help: "How much to log: trace, debug, info, notice, warning or error (info).")
+  var logLevel: String?
+
+  @Flag(help: "Remove what a killed daemon left behind (routes, rules, interface), and end.")
+  var cleanup = false
+
+  static func main() async { await Program.main(self) }
+
+  mutating func run() async throws {
+    let settings = try DaemonSettings(self, environment: ProcessFacts.environment)
+    LogSetup.bootstrap(level: settings.logLevel, environment: ProcessFacts.environment)
+    if cleanup {
+      try Daemon.cleanUp(settings)
+    } else {
+      try await Daemon.run(settings)
+    }
+  }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DERP
+import DataPlaneDriver
+import Magicsock
+import PacketPipeline
+
+/// Writes counters as Prometheus text (exposition format 0.0.4).
+struct MetricsText {
+  /// How a metric behaves.
+  enum Kind: String {
+    case counter, gauge
+  }
+
+  private(set) var text = ""
+
+  /// Begins a metric.
+  mutating func begin(_ name: String, _ kind: Kind, help: String) {
+    text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
+  }
+
+  /// Adds a number to the metric begun last.
+  mutating func add(_ name: String, label: (name: String, value: String)? = nil, _ value: UInt64) {
+    let labels = label.map { "{\($0.name)=\"\($0.value)\"}" } ?? ""
+    text += "\(name)\(labels) \(value)\n"
+  }
+}
+
+extension NodeBackend {
+  /// The counters that users are promised, as Prometheus text.
+  package func userMetrics() async -> String {
+    var metrics = MetricsText()
+    if let status = await plane.status() { Self.write(status.pipeline.counters, to: &metrics) }
+    metrics.begin("tailscaled_health_messages", .gauge, help: "Number of warnings about this node.")
+    metrics.add(
+      "tailscaled_health_messages",
+      label: ("type", "warning"),
+      UInt64(health.texts.count)
+    )
+    metrics.begin("tailscaled_home_derp_region_id", .gauge, help: "The region of the home relay.")
+    metrics.add("tailscaled_home_derp_region_id", UInt64(max(0, homeRegion?.rawValue ?? 0)))
+    return metrics.text
+  }
+
+  /// All counters, as Prometheus text.
+  package func clientMetrics() async -> String {
+    var metrics = MetricsText()
+    guard let status = await plane.status() else { return "" }
+    Self.write(status.pipeline.counters, to: &metrics)
+    for (name, value) in status.pipeline.pathCounters.named {
+      metrics.begin("magicsock_\(name)", .counter, help: "Path finding.")
+      metrics.add("magicsock_\(name)", value)
+    }
+    return metrics.text
+  }
+
+  private static func write(_ counters: Counters, to metrics: inout MetricsText) {
+    var begun = ""
+    for sample in counters.samples {
+      if sample.name != begun {
+        let what = sample.name.dropFirst("tailscaled_".count).split(separator: "_")
+          .prefix { $0 != "total" }.joined(separator: " ")
+        metrics.begin(sample.name, .counter, help: "Counts \(what).")
+        begun = sample.name
+      }
+      metrics.add(sample.name, label: sample.label, sample.value)
+    }
+  }
+}
+
+extension PathCounters {
+  /// Every counter with its name.
+  fileprivate var named: [(String, UInt64)] {
+    [
+      ("disco_sent_ping", pingsSent), ("disco_sent_pong", pongsSent),
+      ("disco_recv_pong", pongsReceived), ("disco_sent_callmemaybe", callsSent),
+      ("disco_recv_callmemaybe", callsReceived), ("disco_unknown_sender", unknownSender),
+      ("disco_not_authentic", notAuthentic), ("disco_malformed", malformed),
+      ("disco_duplicate_ping", duplicatePings), ("disco_stale_pong", stalePongs),
+      ("disco_misrouted_call", misroutedCalls), ("disco_excess_call", excessCalls),
+      ("disco_unsupported", unsupported), ("stun_stray", strayResponses),
+      ("excess_candidates", excessCandidates), ("excess_pings", excessPings),
+      ("send_no_path", unroutable),
+    ]
+  }
+}

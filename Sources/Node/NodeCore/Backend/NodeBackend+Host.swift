@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+import ControlProtocol
+import DERP
+import DataPlaneDriver
+import HostConfiguration
+import HostIO
+import HostSettings
+import Keys
+import LocalAPI
+import Logging
+import Magicsock
+import Netmap
+import NodeConfiguration
+import PacketPipeline
+import Packets
+import Timing
+
+extension NodeBackend {
+  /// Takes in what the data plane tells.
+  func handle(_ event: DataPlaneEvent) async {
+    switch event {
+    case .endpointsChanged(let endpoints):
+      self.endpoints = endpoints
+      tellNews()
+    case .homeRelayChanged(let region):
+      homeRegion = region
+      tellNews()
+      noteRelays()
+    case .netcheckFinished(let report):
+      netcheck = report
+      tellNews()
+    case .sessionEstablished:
+      hasPeerAnswered = true
+      updateState()
+    case .relayUp(let region):
+      liveRelays.insert(region)
+      noteRelays()
+      updateState()
+    case .relayDown(let region, let reason):
+      liveRelays.remove(region)
+      noteRelays(because: reason)
+    case .relayHealth(let region, let problem):
+      if let problem {
+        logger.warning("relay", metadata: ["region": "\(region)", "says": "\(problem)"])
+      }
+    case .rejected(let reject, let peer):
+      logger.info(
+        "a peer refuses our packets",
+        metadata: ["peer": "\(peer.rawValue)", "why": "\(reject.reason)"]
+      )
+    case .pathTrace(let trace):
+      logger.debug("path", metadata: ["what": "\(trace)"])
+    case .interfaceLost(let error):
+      logger.critical("the interface is gone", metadata: ["why": "\(error)"])
+      warn(
+        .router,
+        "The interface \(options.interfaceName) was taken away: \(error). Restart martletd."
+      )
+    }
+  }
+
+  /// Sets or clears the warning about the home relay.
+  private func noteRelays(because reason: String? = nil) {
+    guard let homeRegion, preferences.wantRunning else { return clear(.relayUnreachable) }
+    if liveRelays.contains(homeRegion) { return clear(.relayUnreachable) }
+    guard let reason else { return }
+    warn(
+      .relayUnreachable,
+      "The home relay (\(regionName(homeRegion))) is not reached: \(reason). "
+        + "Peers without a direct path to this node cannot reach it."
+    )
+  }
+
+  func regionName(_ id: RegionID) -> String {
+    netmap?.derpMap?.region(id.rawValue)?.regionCode ?? "\(id.rawValue)"
+  }
+
+  /// Takes in what changed on the host.
+  func handle(_ change: LinkChange) async {
+    if change.groundDisturbed {
+      logger.notice("routes or rules of this node were removed by others; they are set again")
+      appliedRouter = nil
+      scheduleReconfigure()
+    }
+    guard change.networkChanged else { return }
+    logger.notice("the network changed")
+    await plane.networkChanged(
+      addresses: reachableAddresses(change.facts),
+      isMajor: true,
+      isUp: Self.isUp(change.facts, except: options.interfaceName)
+    )
+  }
+
+  func reachableAddresses(_ facts: HostFacts) -> [IPAddress] {
+    facts.reachableAddresses(excluding: [options.interfaceName])
+  }
+
+  static func isUp(_ facts: HostFacts, except own: String) -> Bool {
+    facts.interfaces.contains { $0.isUp && !$0.isLoopback && $0.name != own }
+  }
+
+  // MARK: Configuration
+
+  /// Has the configuration made true soon; changes that come meanwhile are taken in one go.
+  func scheduleReconfigure() {
+    needsReconfiguring = true
+    guard !isReconfiguring else { return }
+    isReconfiguring = true
+    Task { await self.reconfigureWhileNeeded() }
+  }
+
+  private func reconfigureWhileNeeded() async {
+    while needsReconfiguring {
+      needsReconfiguring = false
+      await reconfigure()
+    }
+    isReconfiguring = false
+  }
+
+  /// Works out what should be true now and has it made so.
+  func reconfigure() async {
+    let configuration = configuration(at: wallClock())
+    for problem in configuration.filterProblems {
+      logger.warning("a rule of the packet filter is left out", metadata: ["what": "\(problem)"])
+    }
+    await plane.apply(configuration.pipeline)
+    applyRouter(configuration.router)
+  }
+
+  /// What follows from netmap, preferences and host.
+  func configuration(at now: Timestamp) -> NodeConfiguration {
+    let ground = NodeConfiguration.Ground(
+      nodeKey: nodeKey ?? idleKey,
+      interfaceName: plane.interfaceName,
+      mtu: options.mtu,
+      host: options.ground,
+      isControlConnected: isControlConnected
+    )
+    guard let netmap, netmap.selfNode != nil, preferences.wantRunning, !preferences.loggedOut,
+      backendState != .needsLogin, backendState != .needsMachineAuth
+    else { return .idle(on: ground) }
+    return .compile(netmap, preferences, on: ground, at: now)
+  }
+
+  private func applyRouter(_ settings: RouterSettings) {
+    guard settings != appliedRouter else { return }
+    do {
+      let report = try router.apply(settings)
+      appliedRouter = settings
+      if let reason = report.ipv6Unavailable,
+        settings.addresses.contains(where: { !$0.address.isV4 })
+      {
+        logger.notice("IPv6 is left out", metadata: ["why": "\(reason)"])
+      }
+      guard !report.problems.isEmpty else { return clear(.router) }
+      throw NodeError(.host, report.problems.map(\.description).joined(separator: "; "))
+    } catch {
+      logger.error("addresses or routes", metadata: ["why": "\(error)"])
+      warn(.router, "Addresses or routes could not be set: \(error)")
+    }
+  }
+
+  /// Looks again when the next key in the netmap runs out.
+  func noteExpiry(of map: NetworkMap) {
+    expiryTimer?.cancel()
+    let now = wallClock()
+    guard let next = map.nextKeyExpiry(after: now) else { return }
+    // The clock may be set meanwhile, so it is looked at once an hour at least.
+    let wait = min(next - now, .seconds(3600))
+    expiryTimer = Task { [weak self] in
+      do { try await Task.sleep(for: wait + .milliseconds(100)) } catch { return }
+      await self?.keysMayHaveRunOut()
+    }
+  }
+
+  private func keysMayHaveRunOut() {
+    guard let netmap else { return }
+    updateState()
+    scheduleReconfigure()
+    noteExpiry(of: netmap)
+  }
+}
