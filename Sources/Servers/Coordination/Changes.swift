@@ -28,6 +28,8 @@ package enum Change: Hashable, Sendable {
   case patch(NodeID, PatchedFacts)
   /// A node is gone.
   case removed(NodeID)
+  /// A node that was locked out may see others again.
+  case readmitted(NodeID)
   /// A user's names are different.
   case user(UserID)
   /// The relays are different.
@@ -89,6 +91,8 @@ package struct ChangeSummary: Hashable, Sendable {
   package private(set) var patches: [NodeID: PatchedFacts] = [:]
   /// Nodes that are gone.
   package private(set) var removed: Set<NodeID> = []
+  /// Nodes that get everything again, because they were locked out.
+  package private(set) var readmitted: Set<NodeID> = []
   /// Users whose names are different.
   package private(set) var users: Set<UserID> = []
   /// Whether the relays are different.
@@ -112,6 +116,7 @@ package struct ChangeSummary: Hashable, Sendable {
       nodes.remove(id)
       patches[id] = nil
       removed.insert(id)
+    case .readmitted(let id): readmitted.insert(id)
     case .user(let id): users.insert(id)
     case .relayMap: relayMap = true
     }

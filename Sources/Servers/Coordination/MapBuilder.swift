@@ -55,6 +55,9 @@ package struct MapBuilder: Sendable {
       guard changes.nodes.contains(receiver) else { return .nothing }
       return .own(lockedOut(node, at: now))
     }
+    if changes.readmitted.contains(receiver) {
+      return full(for: receiver, at: now).map { .own($0) } ?? .nothing
+    }
     guard changes.nodes.contains(receiver) else {
       let response = common(changes, without: nil)
       return response == MapResponse() ? .nothing : .shared(response)

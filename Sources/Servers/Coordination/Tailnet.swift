@@ -205,6 +205,7 @@ extension Tailnet {
     case .facts(let facts): note(.patch(node.id, facts), at: now, into: &effects)
     case .everything: note(.node(node.id), at: now, into: &effects)
     }
+    if old.expired, !new.expired { note(.readmitted(node.id), at: now, into: &effects) }
   }
 
   /// Numbers a change; what outlives connections is written down too.

@@ -81,6 +81,7 @@ extension SQLiteStore {
     case .node(let id): ("node", id.rawValue)
     case .patch(let id, _): ("patch", id.rawValue)
     case .removed(let id): ("removed", id.rawValue)
+    case .readmitted(let id): ("readmitted", id.rawValue)
     case .user(let id): ("user", id.rawValue)
     case .relayMap: ("relay map", nil)
     }

@@ -68,10 +68,12 @@ final class RelayCore: Sendable {
     }
   }
 
-  /// Ends every connection.
-  func closeAll() {
+  /// Tells every client that the relay restarts, and ends the connections.
+  func dismissAll() async {
     let links = state.withLock { Array($0.links.values) }
-    for link in links { link.stream.abort() }
+    await withTaskGroup { group in
+      for link in links { group.addTask { await link.dismiss() } }
+    }
   }
 
   private func perform<Value: Sendable>(_ body: (inout State) -> Value) -> Value {
@@ -93,6 +95,13 @@ final class RelayLink: Sendable {
   let stream: ByteStream
   private let decoder = Mutex(FrameDecoder(for: .strangersRelay))
   private let pumping = Mutex(())
+
+  /// When a client comes again after a restart: spread, so that they do not come all at once.
+  static let reconnectMilliseconds = 500...3000
+  /// How long a client tries to come again before it looks for another relay.
+  static let tryFor = Duration.seconds(60)
+  /// How long a client may take to read the last that it is told.
+  static let farewellTimeout = Duration.seconds(2)
 
   init(_ stream: ByteStream) { self.stream = stream }
 
@@ -134,6 +143,19 @@ final class RelayLink: Sendable {
     } catch {
       stream.abort()
     }
+  }
+
+  /// Tells the client that the relay restarts, and ends the connection.
+  ///
+  /// Whoever stopped reading is not waited for.
+  func dismiss() async {
+    let reconnect = Duration.milliseconds(Int.random(in: Self.reconnectMilliseconds))
+    let farewell = Frame.restarting(reconnectIn: reconnect, tryFor: Self.tryFor)
+    guard stream.offer(farewell.bytes) else { return stream.abort() }
+    let deadline = stream.abort(after: Self.farewellTimeout, because: "the relay stopped")
+    await stream.close()
+    await stream.waitUntilClosed()
+    deadline.cancel()
   }
 
   /// Hands over what waits for the client, as much as its stream takes.

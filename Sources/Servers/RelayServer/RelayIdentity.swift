@@ -7,6 +7,7 @@ import HostConfiguration
 import HostIO
 import Keys
 import Logging
+import Timing
 
 /// Who a relay is: its key, and the certificate it shows.
 struct RelayIdentity: Sendable {
@@ -15,10 +16,28 @@ struct RelayIdentity: Sendable {
   /// The file that holds a certificate of the relay's own, with its key.
   static let certificateFile = "relay.pem"
 
+  /// How often certificates are looked at again.
+  static let renewalSeconds = 3600
+
+  /// What became of the certificate when it was looked at again.
+  enum Renewal: Hashable, Sendable {
+    /// It is as before.
+    case same
+    /// The files hold another one, which is shown from now on.
+    case replaced
+    /// It is the relay's own, and the next start will make another.
+    case ending
+  }
+
+  private enum Source: Sendable {
+    case nothing
+    case files(certificate: String, key: String)
+    case own(SelfSignedCertificate)
+  }
+
   let key: NodePrivateKey
   let tls: TLSServerSettings?
-  /// Whether clients must be told the hash of the certificate.
-  let isPinned: Bool
+  private let source: Source
 
   /// Reads the identity from the state directory, making what is missing.
   init(_ options: RelayOptions, logger: Logger) throws {
@@ -26,23 +45,46 @@ struct RelayIdentity: Sendable {
       try StateStore(directory: path)
     }
     key = try Self.key(in: store, logger)
-    let introduction = try SelfSignedCertificate.introduction(of: key.publicKey)
-    switch options.certificate {
-    case .none: (tls, isPinned) = (nil, false)
+    source =
+      switch options.certificate {
+      case .none: .nothing
+      case .files(let certificate, let key): .files(certificate: certificate, key: key)
+      case .selfSigned: .own(try Self.certificate(for: options.hostname, in: store, logger))
+      }
+    tls = try Self.settings(source, key.publicKey)
+  }
+
+  /// Whether clients must be told the hash of the certificate.
+  var isPinned: Bool {
+    if case .own = source { true } else { false }
+  }
+
+  /// Looks at the certificate files again, and introduces the key afresh.
+  ///
+  /// - Throws: when the files hold nothing that can be used; what was shown is shown on.
+  func renew(at now: Timestamp) throws -> Renewal {
+    guard let tls, let new = try Self.settings(source, key.publicKey) else { return .same }
+    let isReplaced = new.certificateSHA256 != tls.certificateSHA256
+    tls.replace(with: new)
+    if case .own(let own) = source, !own.lasts(at: now) { return .ending }
+    return isReplaced ? .replaced : .same
+  }
+
+  private static func settings(_ source: Source, _ key: NodeKey) throws -> TLSServerSettings? {
+    let introduction = try SelfSignedCertificate.introduction(of: key)
+    switch source {
+    case .nothing: return nil
     case .files(let certificate, let key):
-      tls = try TLSServerSettings(
+      return try TLSServerSettings(
         certificateFile: certificate,
         keyFile: key,
         followedBy: [introduction]
       )
-      isPinned = false
-    case .selfSigned:
-      let own = try Self.certificate(for: options.hostname, in: store, logger)
-      tls = try TLSServerSettings(
+    case .own(let own):
+      return try TLSServerSettings(
         certificatesDER: [own.certificateDER, introduction],
         keyDER: own.keyDER
       )
-      isPinned = true
     }
   }
 
@@ -70,10 +112,14 @@ struct RelayIdentity: Sendable {
       try SelfSignedCertificate(pem: String(decoding: bytes, as: UTF8.self))
     }
     if let kept = value(of: stored, certificateFile, logger) {
-      if kept.isUsable(for: hostname, at: wallClock()) { return kept }
+      let now = wallClock()
+      if kept.isMade(for: hostname), kept.lasts(at: now) { return kept }
       logger.warning(
-        "made a new certificate: clients must be told its hash",
-        metadata: ["reason": "the old one is for another name or about to expire"]
+        "makes a new certificate, whose hash clients must be told",
+        metadata: [
+          "reason": kept.isMade(for: hostname)
+            ? "the old one expires soon" : "the old one is for another name"
+        ]
       )
     }
     let made = try SelfSignedCertificate(for: hostname, at: wallClock())

@@ -29,10 +29,16 @@ package struct RelayOptions: Sendable {
   package var stateDirectory: String?
   /// The most clients and others that may be connected at once.
   package var maximumConnections: Int
+  /// How many of them one address may have, or one IPv6 network of 64 bits.
+  ///
+  /// Whole offices come from one address.
+  package var maximumConnectionsPerAddress: Int
   /// How many connections are accepted a second; nil for as many as come.
   package var acceptsPerSecond: Int?
   /// How long a client may take no bytes before it is disconnected.
   package var writeTimeout: Duration
+  /// How long a stranger may take for each step until it has introduced itself.
+  package var introductionTimeout: Duration
   /// Who may use the relay; everybody who proves their key where nil.
   package var admits: (@Sendable (NodeKey, Endpoint?) async -> Bool)?
 
@@ -45,14 +51,19 @@ package struct RelayOptions: Sendable {
     certificate: Certificate,
     stateDirectory: String? = nil,
     maximumConnections: Int = 16_384,
+    maximumConnectionsPerAddress: Int? = nil,
     acceptsPerSecond: Int? = nil,
     writeTimeout: Duration = .seconds(5),
+    introductionTimeout: Duration = .seconds(10),
     admits: (@Sendable (NodeKey, Endpoint?) async -> Bool)? = nil
   ) {
     (self.listen, self.stun, self.plainListen) = (listen, stun, plainListen)
     (self.hostname, self.certificate, self.stateDirectory) = (hostname, certificate, stateDirectory)
     (self.maximumConnections, self.acceptsPerSecond) = (maximumConnections, acceptsPerSecond)
-    (self.writeTimeout, self.admits) = (writeTimeout, admits)
+    self.maximumConnectionsPerAddress =
+      maximumConnectionsPerAddress ?? max(1, maximumConnections / 4)
+    (self.writeTimeout, self.introductionTimeout) = (writeTimeout, introductionTimeout)
+    self.admits = admits
   }
 }
 

@@ -9,15 +9,18 @@ enum RelayPages {
   /// The longest challenge that is answered.
   static let maximumChallenge = 64
 
-  static func answer(_ request: HTTPRequest, path: Substring) -> HTTPResponse {
+  static func path(of request: HTTPRequest) -> Substring { request.path.prefix { $0 != "?" } }
+
+  static func answer(_ request: HTTPRequest) -> HTTPResponse {
     guard request.method == "GET" || request.method == "HEAD" else {
       return text(405, "Only GET is answered here.")
     }
-    switch path {
+    switch path(of: request) {
     case "/derp/probe", "/derp/latency-check":
       return HTTPResponse(status: 200, headers: ["Access-Control-Allow-Origin": "*"])
     case "/generate_204": return noContent(request.headers["X-Tailscale-Challenge"])
     case "/robots.txt": return text(200, "User-agent: *\nDisallow: /")
+    case "/derp": return text(404, "DERP is spoken at the port with TLS only.")
     case "/": return text(200, "This is a Martlet relay.")
     default: return text(404, "There is nothing here.")
     }

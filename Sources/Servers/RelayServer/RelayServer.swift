@@ -27,8 +27,10 @@ package final class RelayServer: Sendable {
   private let logger: Logger
   private let running = Mutex(Running())
 
-  /// How long a client may take to introduce itself.
-  static let handshakeTimeout = Duration.seconds(10)
+  /// How long a connection may be idle between two requests.
+  static let idleTimeout = Duration.seconds(30)
+  /// How long sent data may stay unacknowledged.
+  static let userTimeoutMilliseconds = 15_000
 
   /// A relay that does not listen yet; makes or reads its key and certificate.
   ///
@@ -106,48 +108,88 @@ package final class RelayServer: Sendable {
   /// - Throws: `HTTPTransportError` when a port cannot be had; nothing listens then.
   package func start() async throws {
     do {
-      var limits = HTTPLimits()
-      limits.maximumConnections = options.maximumConnections
-      limits.acceptsPerSecond = options.acceptsPerSecond
-      limits.writeTimeout = options.writeTimeout
-      limits.maximumBodyBytes = 0
-      limits.userTimeoutMilliseconds = 15_000
-      let handler: HTTPHandler = { [self] request in answer(request) }
-      let server = try await HTTPServer.start(
-        on: options.listen.map { .tcp($0) },
-        tls: identity.tls,
-        limits: limits,
-        handler: handler
-      )
-      running.withLock { $0.servers.append(server) }
-      if !options.plainListen.isEmpty {
-        let plain = try await HTTPServer.start(
-          on: options.plainListen.map { .tcp($0) },
-          tls: nil,
-          limits: limits,
-          handler: handler
-        )
-        running.withLock { $0.plain.append(plain) }
-      }
-      for endpoint in options.stun {
-        let stun = try await DatagramResponder.start(on: endpoint) { datagram, source in
-          BindingResponse.answering(datagram, from: source)
-        }
-        running.withLock { $0.stun.append(stun) }
-      }
+      try await startRelaying()
+      try await startAnsweringPlainly()
+      try await startAnsweringSTUN()
     } catch {
       await shutdown()
       throw error
     }
-    let core = core
-    let ticking = Task {
-      while !Task.isCancelled {
-        // Cancellation ends the sleep, and the loop with it.
-        try? await Task.sleep(for: .seconds(1))
-        core.handleTimeouts()
-      }
-    }
+    let ticking = Task { [self] in await tick() }
     running.withLock { $0.ticking = ticking }
+  }
+
+  private func startRelaying() async throws {
+    let server = try await HTTPServer.start(
+      on: options.listen.map { .tcp($0) },
+      tls: identity.tls,
+      limits: limits
+    ) { [self] request in answer(request) }
+    running.withLock { $0.servers.append(server) }
+  }
+
+  /// Where a relay with TLS answers without, it does not speak DERP.
+  private func startAnsweringPlainly() async throws {
+    guard !options.plainListen.isEmpty else { return }
+    let server = try await HTTPServer.start(
+      on: options.plainListen.map { .tcp($0) },
+      tls: nil,
+      limits: limits
+    ) { request in RelayPages.answer(request) }
+    running.withLock { $0.plain.append(server) }
+  }
+
+  private func startAnsweringSTUN() async throws {
+    for endpoint in options.stun {
+      let isShared = options.stun.contains { $0.address.isV4 && $0.port == endpoint.port }
+      let stun = try await DatagramResponder.start(
+        on: endpoint,
+        isV6Only: isShared
+      ) { datagram, source in
+        BindingResponse.answering(datagram, from: source)
+      }
+      running.withLock { $0.stun.append(stun) }
+    }
+  }
+
+  private var limits: HTTPLimits {
+    var limits = HTTPLimits()
+    limits.maximumConnections = options.maximumConnections
+    limits.maximumConnectionsPerAddress = options.maximumConnectionsPerAddress
+    limits.acceptsPerSecond = options.acceptsPerSecond
+    limits.headerTimeout = options.introductionTimeout
+    limits.idleTimeout = Self.idleTimeout
+    limits.writeTimeout = options.writeTimeout
+    limits.maximumBodyBytes = 0
+    limits.userTimeoutMilliseconds = Self.userTimeoutMilliseconds
+    return limits
+  }
+
+  private func tick() async {
+    var seconds = 0
+    while !Task.isCancelled {
+      // Cancellation ends the sleep, and the loop with it.
+      try? await Task.sleep(for: .seconds(1))
+      core.handleTimeouts()
+      seconds += 1
+      if seconds.isMultiple(of: RelayIdentity.renewalSeconds) { renewCertificates() }
+    }
+  }
+
+  /// Shows what the certificate files hold now, and a fresh introduction.
+  ///
+  /// Certificates that cannot be used are told, and the old ones stay.
+  func renewCertificates() {
+    do {
+      switch try identity.renew(at: wallClock()) {
+      case .same: break
+      case .replaced: logger.notice("shows the new certificate that its files hold")
+      case .ending:
+        logger.warning("its own certificate expires soon: restart it and tell clients the new hash")
+      }
+    } catch {
+      logger.error("keeps the old certificate", metadata: ["reason": "\(error)"])
+    }
   }
 
   /// Starts, and stops when the task is cancelled.
@@ -164,7 +206,7 @@ package final class RelayServer: Sendable {
     await shutdown()
   }
 
-  /// Stops listening and disconnects everybody.
+  /// Stops listening, tells everybody to come again later, and disconnects them.
   package func shutdown() async {
     let stopped = running.withLock { running in
       defer { running = Running() }
@@ -173,7 +215,7 @@ package final class RelayServer: Sendable {
     stopped.ticking?.cancel()
     for server in stopped.servers + stopped.plain { await server.stopAccepting() }
     for stun in stopped.stun { await stun.shutdown() }
-    core.closeAll()
+    await core.dismissAll()
     for server in stopped.servers + stopped.plain { await server.shutdown() }
   }
 
@@ -181,11 +223,7 @@ package final class RelayServer: Sendable {
 
   /// Answers a request, also one that came to another server of this process.
   package func answer(_ request: HTTPRequest) -> HTTPResponse {
-    let path = request.path.prefix { $0 != "?" }
-    switch path {
-    case "/derp": return upgrade(request)
-    default: return RelayPages.answer(request, path: path)
-    }
+    RelayPages.path(of: request) == "/derp" ? upgrade(request) : RelayPages.answer(request)
   }
 
   private func upgrade(_ request: HTTPRequest) -> HTTPResponse {
@@ -237,7 +275,7 @@ package final class RelayServer: Sendable {
 
   private func admit(_ link: RelayLink) async throws -> RelayHandshake.Admitted {
     let deadline = link.stream.abort(
-      after: Self.handshakeTimeout,
+      after: options.introductionTimeout,
       because: "the client did not introduce itself"
     )
     defer { deadline.cancel() }

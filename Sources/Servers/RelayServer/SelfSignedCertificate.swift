@@ -24,19 +24,20 @@ struct SelfSignedCertificate: Sendable {
   /// Certificate and key in one text, so that they are kept or lost together.
   let pem: String
   private let hostname: String
+  private let beginning: Timestamp
   private let expiry: Timestamp
 
   /// Makes one.
   init(for hostname: String, at now: Timestamp) throws {
     let key = P256.Signing.PrivateKey()
-    let expiry = now + Self.lifetime
+    let (beginning, expiry) = (now + .seconds(-86_400), now + Self.lifetime)
     let signer = Certificate.PrivateKey(key)
     let name = try DistinguishedName { CommonName(hostname) }
     let certificate = try Certificate(
       version: .v3,
       serialNumber: Certificate.SerialNumber(),
       publicKey: signer.publicKey,
-      notValidBefore: Date(now + .seconds(-86_400)),
+      notValidBefore: Date(beginning),
       notValidAfter: Date(expiry),
       issuer: name,
       subject: name,
@@ -53,7 +54,7 @@ struct SelfSignedCertificate: Sendable {
     certificateDER = document.derBytes
     keyDER = Array(key.derRepresentation)
     pem = document.pemString + "\n" + key.pemRepresentation + "\n"
-    (self.hostname, self.expiry) = (hostname, expiry)
+    (self.hostname, self.beginning, self.expiry) = (hostname, beginning, expiry)
   }
 
   /// Reads one that was kept.
@@ -69,13 +70,15 @@ struct SelfSignedCertificate: Sendable {
     keyDER = Array(key.derRepresentation)
     pem = text
     hostname = Self.commonName(of: certificate)
+    beginning = Timestamp(seconds: Int64(certificate.notValidBefore.timeIntervalSince1970))
     expiry = Timestamp(seconds: Int64(certificate.notValidAfter.timeIntervalSince1970))
   }
 
   /// Whether it can be shown to clients that know us by that name.
-  func isUsable(for hostname: String, at now: Timestamp) -> Bool {
-    hostname == self.hostname && now + Self.remainder < expiry
-  }
+  func isMade(for hostname: String) -> Bool { hostname == self.hostname }
+
+  /// Whether it is valid now and for some time to come.
+  func lasts(at now: Timestamp) -> Bool { beginning <= now && now + Self.remainder < expiry }
 
   private static func name(_ hostname: String) -> GeneralName {
     guard let address = IPAddress(hostname) else { return .dnsName(hostname) }

@@ -184,7 +184,9 @@ struct ControlServerTests {
     }
   }
 
-  @Test("A node that is expired is locked out at once and told of nobody")
+  @Test(
+    "A node that is expired is locked out at once and told of nobody, until its key lasts again"
+  )
   func expired() async throws {
     try await TestServer.run { server in
       let (one, two) = (try await server.joined("one"), try await server.joined("two"))
@@ -204,6 +206,12 @@ struct ControlServerTests {
       #expect(try await one.register().nodeKeyExpired)
       let fresh = try #require(try await one.stream().next())
       #expect(fresh.peers.isEmpty && fresh.node?.id == oneID)
+      let renewal = try await server.admin("POST", "node/one/expire", ["disableExpiry": true])
+      #expect(renewal.0 == 200)
+      let again = try await streams.0.next { $0.node?.machineAuthorized == true }
+      #expect(again.peers.map(\.id) == whole.node.map { [$0.id] })
+      #expect(again.packetFilters["base"]??.count == 1)
+      _ = try await streams.1.next { $0.peersChanged.first?.expired == false }
     }
   }
 
