@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+import CommandLine
+import ControlProtocol
+import Coordination
+import CoordinationServer
+import CoordinationStore
+import HTTPTransport
+import Logging
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// `martlet-control serve`: the server itself.
+enum Serve {
+  static let command = Command(
+    "serve",
+    summary: "Run the coordination server.",
+    discussion: """
+      A flag wins over its environment variable, that over the configuration file, a JSON object
+      whose keys are the names of flags.
+
+      Without a certificate it speaks plain HTTP, which is safe for what matters (clients and server
+      prove themselves inside it) but needs a client that accepts it: use it on a trusted network,
+      or behind a proxy that speaks TLS.
+      """,
+    flags: ServeFlags.all,
+    settings: (flag: ServeFlags.config, defaultPath: "/etc/martlet/control.json"),
+    action: { invocation in try await run(invocation) }
+  )
+
+  private static func run(_ invocation: Command.Invocation) async throws {
+    guard invocation.arguments.rest.isEmpty else {
+      throw CommandError.usage("serve takes no arguments")
+    }
+    _ = umask(0o077)
+    LogSetup.bootstrap(level: try level(invocation), environment: invocation.environment)
+    let logger = Logger(label: "control")
+    let settings = try ServeSettings(invocation.arguments)
+    let terminations = Termination.signals()
+    do {
+      try await serve(settings, invocation, terminations, logger)
+    } catch let error as StoreError {
+      throw CommandError(
+        error.message,
+        code: error.kind == .inUse
+          ? .alreadyRunning : error.kind == .inaccessible ? .permission : .failure
+      )
+    } catch let error as HTTPTransportError {
+      throw CommandError(error.what, code: .alreadyRunning)
+    }
+  }
+
+  private static func serve(
+    _ settings: ServeSettings,
+    _ invocation: Command.Invocation,
+    _ terminations: AsyncStream<Int32>,
+    _ logger: Logger
+  ) async throws {
+    let notifier = ServiceNotifier(environment: invocation.environment)
+    let state = try StateDirectory(settings.state)
+    try makeParent(of: settings.socket)
+    var tailnet = settings.tailnet
+    let relay = try settings.relay.map {
+      try EmbeddedRelay($0, on: settings.listen, state: settings.state, logger: logger)
+    }
+    if let relay { try relay.join(&tailnet.relayMap) }
+    warnAbout(tailnet, logger)
+    let options = ServerOptions(
+      listen: settings.listen,
+      tls: settings.tls,
+      socketPath: settings.socket,
+      stateDirectory: settings.state,
+      tailnet: tailnet,
+      version: Version.long
+    )
+    let server = try await ControlServer(options, state: state, logger: logger)
+    do {
+      try await relay?.start(for: server.coordinator)
+    } catch {
+      await server.shutDown()
+      throw error
+    }
+    let places = server.endpoints.map(\.description).joined(separator: ", ")
+    logger.notice(
+      "serving",
+      metadata: ["listen": "\(places)", "url": "\(tailnet.url)", "state": "\(settings.state)"]
+    )
+    notifier.ready(status: "Serving \(tailnet.url)")
+    for await _ in terminations { break }
+    notifier.stopping()
+    logger.notice("stopping")
+    await relay?.shutDown()
+    await server.shutDown()
+  }
+
+  private static func warnAbout(_ tailnet: TailnetOptions, _ logger: Logger) {
+    if tailnet.relayMap.regions?.isEmpty ?? true {
+      logger.warning("there is no relay: nodes behind NATs may not reach each other; see --derp")
+    }
+    for (prefix, range) in [
+      (tailnet.ipv4Prefix, TailnetRanges.v4), (tailnet.ipv6Prefix, TailnetRanges.v6),
+    ] where !range.contains(prefix) {
+      logger.warning(
+        "clients expect addresses in the usual range",
+        metadata: ["prefix": "\(prefix)", "range": "\(range)"]
+      )
+    }
+  }
+
+  private static func level(_ invocation: Command.Invocation) throws(CommandError) -> Logger.Level {
+    let text = invocation.arguments[ServeFlags.logLevel]
+    guard let level = Logger.Level(rawValue: text) else {
+      throw .usage(
+        "invalid value \"\(text)\" for --log-level",
+        hint: "It takes trace, debug, info, notice, warning or error."
+      )
+    }
+    return level
+  }
+
+  /// Makes the directory in which the socket is to stand.
+  private static func makeParent(of path: String) throws(CommandError) {
+    guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
+    let directory = String(path[..<slash])
+    if unsafe mkdir(directory, 0o755) == 0 {
+      // The socket itself is closed to others; our daemon's may stand beside it, open to more.
+      _ = unsafe chmod(directory, 0o755)
+    } else if errno != EEXIST {
+      throw CommandError(
+        "cannot make \(directory) for the socket: \(systemMessage(errno))",
+        hint: "Choose another place with --socket.",
+        code: .permission
+      )
+    }
+  }
+}
