@@ -48,7 +48,7 @@ extension NetworkMap {
       amend(id, noting: &change) { $0.online = isOnline }
     }
     for patch in response.peersChangedPatch {
-      if let key = patch.key, key == selfNode?.key {
+      if let key = patch.key, isOwn(key) {
         ignore("peer \(patch.nodeID) takes the key of this node", noting: &change)
         continue
       }
@@ -83,12 +83,14 @@ extension NetworkMap {
   private func refusal(of node: Node) -> String? {
     if node.id <= 0 { return "a peer has the number \(node.id)" }
     if node.id == selfNode?.id { return "peer \(node.id) has the number of this node" }
-    if node.key == selfNode?.key { return "peer \(node.id) has the key of this node" }
+    if isOwn(node.key) { return "peer \(node.id) has the key of this node" }
     if peersByID[node.id] == nil, peersByID.count >= Self.maximumPeers {
       return "there are more than \(Self.maximumPeers) peers"
     }
     return nil
   }
+
+  private func isOwn(_ key: NodeKey) -> Bool { key == selfNode?.key && !key.isZero }
 
   private mutating func amend(
     _ id: Int64,
