@@ -223,8 +223,8 @@ let plan: [(folder: String, modules: [Module])] = [
         "martletd",
         .executable,
         on: [
-          "CommandLine", "NodeCore", "NodeAPIs", "DataPlaneDriver", "HostConfiguration",
-          "HTTPTransport", "LocalAPI", "Addressing",
+          "CommandLine", "NodeCore", "NodeAPIs", "ControlProtocol", "HostConfiguration", "HostIO",
+          "HostSettings", "HTTPTransport", "LocalAPI", "Addressing", "Keys",
         ],
         borrowing: [arguments, logging]
       ),
