@@ -69,10 +69,9 @@ enum Daemon {
     } catch let error as HostError {
       throw CommandError("\(error)", code: code(of: error))
     } catch let error as LocalAPIServer.Failure {
-      throw CommandError(
-        "\(error)",
-        code: if case .alreadyRunning = error { .alreadyRunning } else { .permission }
-      )
+      var isRunning = false
+      if case .alreadyRunning = error { isRunning = true }
+      throw CommandError("\(error)", code: isRunning ? .alreadyRunning : .permission)
     } catch let error as HTTPTransportError {
       throw CommandError("\(error)", code: error.reason == .inUse ? .alreadyRunning : .failure)
     }
