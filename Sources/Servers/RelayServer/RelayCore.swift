@@ -6,6 +6,7 @@ import HTTPTransport
 import HostIO
 import Keys
 import Synchronization
+import Timing
 
 /// Drives the relay's switch: one for all connections.
 ///
@@ -56,8 +57,7 @@ final class RelayCore: Sendable {
     }
   }
 
-  func handleTimeouts() {
-    let now = MonotonicClock.now()
+  func handleTimeouts(at now: Instant) {
     perform { state in state.relay.handleTimeouts(at: now, into: &state.effects) }
   }
 

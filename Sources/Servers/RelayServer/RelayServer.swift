@@ -23,7 +23,7 @@ package final class RelayServer: Sendable {
   private let options: RelayOptions
   private let identity: RelayIdentity
   private let handshake: RelayHandshake
-  private let core = RelayCore()
+  let core = RelayCore()
   private let logger: Logger
   private let running = Mutex(Running())
 
@@ -170,7 +170,7 @@ package final class RelayServer: Sendable {
     while !Task.isCancelled {
       // Cancellation ends the sleep, and the loop with it.
       try? await Task.sleep(for: .seconds(1))
-      core.handleTimeouts()
+      core.handleTimeouts(at: MonotonicClock.now())
       seconds += 1
       if seconds.isMultiple(of: RelayIdentity.renewalSeconds) { renewCertificates() }
     }
