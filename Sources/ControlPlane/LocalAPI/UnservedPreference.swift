@@ -7,12 +7,10 @@ import JSON
 /// Such preferences are stored, so that values of another program survive, but asking for one is
 /// refused by name: silence would look like success.
 package enum UnservedPreference: Hashable, Sendable, CaseIterable {
-  case acceptedRoutes
   case exitNode
   case exitNodeLANAccess
   case ssh
   case webInterface
-  case shieldsUp
   case advertisedRoutes
   case advertisedServices
   case sourceNATOff
@@ -30,12 +28,10 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
   /// What it is, in the words of a user.
   package var title: String {
     switch self {
-    case .acceptedRoutes: "accepting routes of peers"
     case .exitNode: "using an exit node"
     case .exitNodeLANAccess: "local network access beside an exit node"
     case .ssh: "the SSH server"
     case .webInterface: "the web interface"
-    case .shieldsUp: "blocking incoming connections (shields up)"
     case .advertisedRoutes: "advertising routes"
     case .advertisedServices: "advertising services"
     case .sourceNATOff: "turning source NAT off"
@@ -60,12 +56,10 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
   /// The preferences that ask for it.
   package var keys: [PreferenceKey] {
     switch self {
-    case .acceptedRoutes: [.routeAll]
     case .exitNode: [.exitNodeID, .exitNodeIP, .autoExitNode]
     case .exitNodeLANAccess: [.exitNodeAllowLANAccess]
     case .ssh: [.runSSH]
     case .webInterface: [.runWebClient]
-    case .shieldsUp: [.shieldsUp]
     case .advertisedRoutes: [.advertiseRoutes]
     case .advertisedServices: [.advertiseServices]
     case .sourceNATOff: [.noSNAT]
@@ -87,14 +81,12 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
   /// The defaults ask for nothing.
   package func isAsked(by preferences: Preferences) -> Bool {
     switch self {
-    case .acceptedRoutes: preferences.routeAll
     case .exitNode:
       !preferences.exitNodeID.isEmpty || preferences.exitNodeIP != nil
         || !preferences.autoExitNode.isEmpty
     case .exitNodeLANAccess: preferences.exitNodeAllowLANAccess
     case .ssh: preferences.runSSH
     case .webInterface: preferences.runWebClient
-    case .shieldsUp: preferences.shieldsUp
     case .advertisedRoutes: preferences.advertiseRoutes?.isEmpty == false
     case .advertisedServices: preferences.advertiseServices?.isEmpty == false
     case .sourceNATOff: preferences.noSNAT

@@ -182,8 +182,8 @@ struct UnservedPreferenceTests {
     var wanted = current
     wanted.hostname = "x"
     #expect(UnservedPreference.first(in: wanted, since: current) == nil)
-    wanted.routeAll = true
-    #expect(UnservedPreference.first(in: wanted, since: current) == .acceptedRoutes)
+    wanted.exitNodeID = "n1"
+    #expect(UnservedPreference.first(in: wanted, since: current) == .exitNode)
   }
 
   @Test("Turning something off is always allowed")

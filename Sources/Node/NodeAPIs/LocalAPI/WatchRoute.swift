@@ -67,23 +67,24 @@ extension LocalAPIHandler {
     var generator = SystemRandomNumberGenerator()
     let session = Hex.encode((0..<8).map { _ in UInt8.random(in: 0...255, using: &generator) })
     let filter = WatchFilter(mask, sessionID: session)
+    // Before the answer begins, so that whoever has it misses nothing that happens afterwards.
+    let messages = await node.watch(mask)
     let handler = self
     return HTTPResponse(
       status: 200,
       headers: ["Content-Type": "application/json"],
       body: .stream { body in
-        try await handler.stream(mask, filter, to: body)
+        try await handler.stream(messages, filter, to: body)
         withExtendedLifetime(place) {}
       }
     )
   }
 
   private func stream(
-    _ mask: WatchMask,
+    _ messages: AsyncStream<Notification>,
     _ filter: WatchFilter,
     to body: HTTPBodyWriter
   ) async throws {
-    let messages = await node.watch(mask)
     let queue = WatcherQueue(filter)
     try await withThrowingTaskGroup(of: Void.self) { group in
       group.addTask {

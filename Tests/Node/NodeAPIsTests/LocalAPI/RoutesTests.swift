@@ -68,7 +68,7 @@ struct RoutesTests {
     "An edit that cannot be made is refused with its reason",
     arguments: [
       (#"{"RunSSH":true,"RunSSHSet":true}"#, "the SSH server is not served yet (RunSSH)"),
-      (#"{"RouteAll":true,"RouteAllSet":true}"#, "accepting routes of peers is not served yet"),
+      (#"{"ExitNodeID":"n1","ExitNodeIDSet":true}"#, "using an exit node is not served yet"),
       (#"{"Hostname":"-","HostnameSet":true}"#, "is not a host name"),
       (#"{"ControlURL":"ftp://x","ControlURLSet":true}"#, "is not the URL"),
       (#"{"InternalExitNodePrior":"x","InternalExitNodePriorSet":true}"#, "can't set Internal"),
@@ -113,9 +113,9 @@ struct RoutesTests {
   func check() async throws {
     let node = FakeNode()
     #expect(await ask(node, "POST", "check-prefs", "{}").text == "{}\n")
-    let refused = await ask(node, "POST", "check-prefs", #"{"ShieldsUp":true}"#)
+    let refused = await ask(node, "POST", "check-prefs", #"{"RunWebClient":true}"#)
     #expect(refused.status == 200)
-    #expect(try refused.tree()["Error"]?.string?.contains("shields up") == true)
+    #expect(try refused.tree()["Error"]?.string?.contains("the web interface") == true)
   }
 
   @Test("Starting hands over the key, and says why when it cannot")
