@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ControlProtocol
 import HTTPTransport
 import LocalAPI
 import Testing
@@ -51,13 +52,15 @@ struct HostTests {
   func health() {
     var health = HealthTracker()
     let (first, later) = (Timestamp(seconds: 10), Timestamp(seconds: 20))
-    #expect(health.warn(.router, "no route", at: first))
-    #expect(!health.warn(.router, "no route", at: later))
-    #expect(health.warn(.router, "still no route", at: later))
+    let told = [
+      health.warn(.router, "no route", at: first), health.warn(.router, "no route", at: later),
+      health.warn(.router, "still no route", at: later),
+    ]
+    #expect(told == [true, false, true])
     #expect(health.state.warnings["router"]?.brokenSince == first)
     #expect(health.texts == ["still no route"])
-    #expect(health.clear(.router))
-    #expect(!health.clear(.router))
+    let cleared = [health.clear(.router), health.clear(.router)]
+    #expect(cleared == [true, false])
     #expect(health.texts.isEmpty)
   }
 

@@ -42,7 +42,7 @@ package struct NodeState: Hashable, Sendable {
         entries[key.text] = try reader.base64()
       }
     }
-    if let text = entries[Entry.machineKey] {
+    if let text = entries.removeValue(forKey: Entry.machineKey) {
       guard let key = MachinePrivateKey(String(decoding: text, as: UTF8.self)) else {
         throw JSONReader(bytes).invalid("a machine key")
       }
@@ -123,4 +123,11 @@ package struct NodeState: Hashable, Sendable {
   private static func currentEntry(in entries: [String: [UInt8]]) -> String {
     entries[Entry.currentProfile].map { String(decoding: $0, as: UTF8.self) } ?? "profile-0000"
   }
+}
+
+extension NodeState: CustomStringConvertible, CustomReflectable {
+  /// Never the secrets.
+  package var description: String { "NodeState([redacted])" }
+  /// Nothing, so that a dump shows no secret either.
+  package var customMirror: Mirror { Mirror(self, children: []) }
 }
