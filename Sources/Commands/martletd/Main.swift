@@ -47,7 +47,9 @@ struct Martletd: AsyncParsableCommand {
   @Option(help: "How much to log: trace, debug, info, notice, warning or error (info).")
   var logLevel: String?
 
-  @ArgumentParser.Flag(help: "Remove what a killed daemon left behind (routes, rules, interface), and end.")
+  @ArgumentParser.Flag(
+    help: "Remove what a killed daemon left behind (routes, rules, interface), and end."
+  )
   var cleanup = false
 
   static func main() async { await Program.main(self) }
