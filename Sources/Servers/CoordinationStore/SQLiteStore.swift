@@ -35,7 +35,7 @@ package final class SQLiteStore: Store {
     let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
     guard mayCreate || (size ?? 0) > 0 else {
       throw StoreError(
-        .corrupted,
+        .lost,
         "\(path) is \(size == nil ? "missing" : "empty"), but the server's key beside it shows that "
           + "there was one. Restore it from a backup, or move the whole state directory away to "
           + "begin anew."
@@ -115,7 +115,7 @@ package final class SQLiteStore: Store {
     }
     guard version > 0 || tables == 0 else {
       throw StoreError(
-        .corrupted,
+        .foreign,
         "\(path) is a database, but not one of martlet-control. It was left as it is; choose "
           + "another state directory with --state."
       )

@@ -98,6 +98,22 @@ package final class StateDirectory: Sendable {
     _ = close(directory)
   }
 
+  /// Moves a file out of the way, content and all, with what SQLite keeps beside it.
+  ///
+  /// - Returns: Where it is now.
+  package func setAside(_ name: String) throws(StoreError) -> String {
+    let free = (1...Int.max).lazy.map { "\(name).damaged-\($0)" }
+      .first { unsafe access(self.file($0), F_OK) != 0 }
+    guard let free, unsafe rename(file(name), file(free)) == 0 else {
+      throw Self.cannot("set aside", file(name))
+    }
+    // A journal belongs to its database, and is often not there.
+    for suffix in ["-wal", "-shm"] {
+      _ = unsafe rename(file(name + suffix), file(free + suffix))
+    }
+    return file(free)
+  }
+
   private static func prepare(_ path: String) throws(StoreError) {
     var facts = stat()
     if unsafe lstat(path, &facts) != 0 {

@@ -29,6 +29,10 @@ package struct StoreError: Error, Hashable, Sendable, CustomStringConvertible {
     case inUse
     /// What is in it cannot be right; it was left as it is.
     case corrupted
+    /// It is somebody else's.
+    case foreign
+    /// What should be there is not.
+    case lost
     /// It was written by a newer version.
     case tooNew
     /// Somebody else was faster: a one-off key was used already, a name was taken.

@@ -179,10 +179,7 @@ struct SQLiteStoreTests {
         let damaged = try SQLiteStore(path: path, mayCreate: false)
         _ = try await damaged.load(.first)
       }
-      #expect(
-        error?.kind == .corrupted || error?.kind == .tooNew,
-        "\(kind): \(String(describing: error))"
-      )
+      #expect(error?.kind == kind.expected, "\(kind): \(String(describing: error))")
       #expect(error?.message.isEmpty == false)
       #expect(FileManager.default.contents(atPath: path) == before, "\(kind)")
     }
@@ -196,6 +193,15 @@ struct SQLiteStoreTests {
     case overwritten
     case newer
     case foreign
+
+    var expected: StoreError.Kind {
+      switch self {
+      case .text, .cut, .overwritten: .corrupted
+      case .empty, .missing: .lost
+      case .newer: .tooNew
+      case .foreign: .foreign
+      }
+    }
 
     func strike(_ path: String) throws {
       for suffix in ["-wal", "-shm"] { try? FileManager.default.removeItem(atPath: path + suffix) }

@@ -48,6 +48,23 @@ struct StateDirectoryTests {
     }
   }
 
+  @Test("What is set aside keeps its content, and takes its journal along")
+  func setAside() async throws {
+    try await withDirectory { directory in
+      let state = try StateDirectory(directory + "/state")
+      for content in ["first", "second"] {
+        try state.write("control.sqlite", Array(content.utf8))
+        try state.write("control.sqlite-wal", Array(content.utf8))
+        let place = try state.setAside("control.sqlite")
+        #expect(!state.hasFile("control.sqlite") && !state.hasFile("control.sqlite-wal"))
+        for path in [place, place + "-wal"] {
+          #expect(FileManager.default.contents(atPath: path) == Data(content.utf8))
+        }
+      }
+      #expect(throws: StoreError.self) { try state.setAside("control.sqlite") }
+    }
+  }
+
   @Test("What is no directory is refused")
   func file() async throws {
     try await withDirectory { directory in
