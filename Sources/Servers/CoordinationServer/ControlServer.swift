@@ -41,7 +41,7 @@ package final class ControlServer: Sendable {
     socketPath = options.socketPath
     var entropy = Entropy.system
     let isFirstStart = !state.hasFile(Self.keyFile)
-    store = try SQLiteStore(path: state.file(SQLiteStore.fileName), mayCreate: isFirstStart)
+    store = try Self.openStore(in: state, mayCreate: isFirstStart)
     let key = try state.machineKey(Self.keyFile, using: &entropy)
     publicKey = key.publicKey
     let coordinator = try await Coordinator(
@@ -86,6 +86,28 @@ package final class ControlServer: Sendable {
         // Cut short only when the server stops.
         try? await Task.sleep(for: .seconds(1))
       }
+    }
+  }
+
+  /// Opens the database; a damaged one is moved out of the way, whole, and refused.
+  ///
+  /// It is not replaced by an empty one: every node would be a stranger then. The server's key beside
+  /// it keeps the next start from doing that either.
+  private static func openStore(
+    in state: StateDirectory,
+    mayCreate: Bool
+  ) throws(StoreError) -> SQLiteStore {
+    let name = SQLiteStore.fileName
+    do {
+      return try SQLiteStore(path: state.file(name), mayCreate: mayCreate)
+    } catch {
+      guard error.kind == .corrupted, state.hasFile(name) else { throw error }
+      let place = try state.setAside(name)
+      throw StoreError(
+        .corrupted,
+        "\(state.file(name)) is damaged; it was set aside as \(place) with its content kept. Restore "
+          + "\(state.file(name)) from a backup, or move the whole state directory away to begin anew."
+      )
     }
   }
 

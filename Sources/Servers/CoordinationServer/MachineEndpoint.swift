@@ -39,8 +39,9 @@ struct MachineEndpoint: Sendable {
       let early = EarlyNoise(nodeKeyChallenge: challengeKey).payload
       try await stream.write(accepted.response + cipher.seal(early))
       let machine = accepted.machineKey
+      let idleness = Idleness(of: stream, limit: Limits.idle)
       try await serveHTTP2(over: stream, cipher: cipher, limits: Limits.http) { request in
-        await answer(request, from: machine, over: stream)
+        await idleness.watch { await answer(request, from: machine, over: stream) }
       }
     } catch {
       logger.debug(
@@ -217,6 +218,8 @@ struct MachineEndpoint: Sendable {
   }
 
   private func unavailable(_ error: any Error) -> HTTPResponse {
+    // The machine went away while it waited; nobody is left to be answered.
+    if error is CancellationError { return Answer.empty(503) }
     logger.warning("a request failed", metadata: ["reason": "\(error)"])
     return Answer.text(503, "The server cannot write to its database now. Try again.")
   }
@@ -238,6 +241,9 @@ enum Limits {
     limits.maximumConcurrentStreams = 16
     return limits
   }
+
+  /// How long its connection may stand open while it asks nothing.
+  static let idle = Duration.seconds(150)
 
   /// The largest Hostinfo, as JSON.
   static let maximumHostinfo = 64 * 1024

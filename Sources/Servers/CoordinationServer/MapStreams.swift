@@ -76,6 +76,8 @@ struct MapStreams {
   private(set) var dropped = 0
 
   var count: Int { positions.count }
+  /// How many have not handed on yet what they were given.
+  var writing: Int { positions.values.count { $0.writing != nil } }
 
   func position(of id: Int64) -> Position? { positions[id] }
 

@@ -178,7 +178,7 @@ struct ControlServerTests {
       let late = try await server.client("late")
       let old = try await late.register().authURL
       async let next = late.register(followup: old)
-      server.clock.push(by: LoginRequests.lifetime)
+      await server.push(by: LoginRequests.lifetime)
       let new = try await next.authURL
       #expect(new != "" && new != old)
     }
@@ -237,7 +237,7 @@ struct ControlServerTests {
     try await TestServer.run { server in
       let stream = try await server.joined("one").stream()
       _ = try await stream.next()
-      server.clock.push(by: .seconds(60))
+      await server.push(by: .seconds(60))
       let message = try #require(try await stream.next())
       #expect(message.keepAlive)
     }

@@ -26,14 +26,17 @@ struct TestServer: Sendable {
   var coordinator: Coordinator { server.coordinator }
   var socketPath: String { directory + "/control.sock" }
 
+  static let silent = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
   /// Runs `body` with a fresh server, which is stopped afterwards.
   static func run<Result: Sendable>(
     _ change: @Sendable (inout TailnetOptions) -> Void = { _ in },
+    logger: Logger = TestServer.silent,
     _ body: (TestServer) async throws -> Result
   ) async throws -> Result {
     let directory = NSTemporaryDirectory() + "mt-" + UUID().uuidString
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    let server = try await start(in: directory, change)
+    let server = try await start(in: directory, change, logger: logger)
     do {
       let result = try await body(server)
       await server.server.shutDown()
@@ -46,7 +49,8 @@ struct TestServer: Sendable {
 
   static func start(
     in directory: String,
-    _ change: @Sendable (inout TailnetOptions) -> Void = { _ in }
+    _ change: @Sendable (inout TailnetOptions) -> Void = { _ in },
+    logger: Logger = TestServer.silent
   ) async throws -> TestServer {
     let state = try StateDirectory(directory)
     var tailnet = TailnetOptions(url: "http://127.0.0.1:1", domain: "lab.example")
@@ -62,10 +66,18 @@ struct TestServer: Sendable {
         version: "test"
       ),
       state: state,
-      logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+      logger: logger,
       clock: { clock.now() }
     )
     return TestServer(server: server, directory: directory, clock: clock)
+  }
+
+  /// Pushes the clocks ahead, once all but `writing` streams have handed on what they were given.
+  ///
+  /// A stream that is caught in the midst of a write would seem to have been at it all the time.
+  func push(by duration: Duration, writing: Int = 0) async {
+    while await coordinator.streams.writing != writing { await Task.yield() }
+    clock.push(by: duration)
   }
 
   /// A user, made once.
@@ -80,11 +92,16 @@ struct TestServer: Sendable {
     }
   }
 
-  func key(reusable: Bool = true, ephemeral: Bool = false) async throws -> String {
-    let user = try await user()
+  func key(
+    reusable: Bool = true,
+    ephemeral: Bool = false,
+    user: User? = nil
+  ) async throws -> String {
+    let owner: User
+    if let user { owner = user } else { owner = try await self.user() }
     return try await coordinator.perform { (tailnet, now, entropy, effects) throws(Refusal) in
       try tailnet.createKey(
-        user: user.id,
+        user: owner.id,
         isReusable: reusable,
         isEphemeral: ephemeral,
         expiry: now.time + .seconds(3600),
@@ -132,13 +149,16 @@ struct TestServer: Sendable {
 
 /// The machine's clocks, pushed ahead by hand.
 final class PushedClock: Sendable {
-  private let ahead = Mutex(Duration.zero)
+  private let ahead = Mutex((both: Duration.zero, wall: Duration.zero))
 
-  func push(by duration: Duration) { ahead.withLock { $0 += duration } }
+  func push(by duration: Duration) { ahead.withLock { $0.both += duration } }
+
+  /// Somebody sets the clock on the wall.
+  func pushWall(by duration: Duration) { ahead.withLock { $0.wall += duration } }
 
   func now() -> Moment {
     let (now, ahead) = (SystemClock.now(), ahead.withLock { $0 })
-    return Moment(instant: now.instant + ahead, time: now.time + ahead)
+    return Moment(instant: now.instant + ahead.both, time: now.time + ahead.both + ahead.wall)
   }
 }
 

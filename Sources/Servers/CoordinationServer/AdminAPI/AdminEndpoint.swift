@@ -18,10 +18,16 @@ struct AdminEndpoint: Sendable {
   /// The user that this server runs as; root may always.
   let ownUser: UInt32
 
+  private static let marksOfBrowsers = ["Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode"]
+
   /// Answers one request of an administrator.
   func answer(_ request: HTTPRequest) async -> HTTPResponse {
     guard let user = request.remote.credentials?.userID, user == 0 || user == ownUser else {
       return problem(403, "Only root may administer this server.")
+    }
+    // No browser has business here, whoever runs it and whatever page it shows.
+    guard Self.marksOfBrowsers.allSatisfy({ request.headers[$0] == nil }) else {
+      return problem(403, "This interface is not for browsers.")
     }
     guard let target = RequestTarget(request.path) else {
       return problem(400, "The address of the request cannot be read.")
