@@ -4,6 +4,10 @@ import CommandLine
 import HTTPTransport
 import JSON
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 /// Speaks to the running server over its socket.
 struct AdminClient {
   private static let maximumAnswerBytes = 256 * 1024 * 1024
@@ -43,9 +47,16 @@ struct AdminClient {
       )
       return (response.status, try await response.collect(upTo: Self.maximumAnswerBytes))
     } catch let error as HTTPTransportError {
+      guard unsafe access(self.path, R_OK | W_OK) == 0 || errno != EACCES else {
+        throw CommandError(
+          "only root may administer the server at \(self.path)",
+          hint: "Run this with sudo.",
+          code: .permission
+        )
+      }
       throw CommandError(
         "cannot speak to the server at \(self.path): \(error.what)",
-        hint: "Is 'martlet-control serve' running? Run as root, and name its socket with --socket."
+        hint: "Is 'martlet-control serve' running? Name its socket with --socket."
       )
     }
   }

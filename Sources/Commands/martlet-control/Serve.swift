@@ -49,7 +49,11 @@ enum Serve {
           ? .alreadyRunning : error.kind == .inaccessible ? .permission : .failure
       )
     } catch let error as HTTPTransportError {
-      throw CommandError(error.what, code: .alreadyRunning)
+      throw CommandError(
+        error.what,
+        code: error.reason == .inUse
+          ? .alreadyRunning : error.reason == .notPermitted ? .permission : .failure
+      )
     }
   }
 
@@ -62,6 +66,7 @@ enum Serve {
     let notifier = ServiceNotifier(environment: invocation.environment)
     let state = try StateDirectory(settings.state)
     try makeParent(of: settings.socket)
+    try await refuseSharing(settings.socket)
     var tailnet = settings.tailnet
     let relay = try settings.relay.map {
       try EmbeddedRelay($0, on: settings.listen, state: settings.state, logger: logger)
@@ -119,6 +124,18 @@ enum Serve {
       )
     }
     return level
+  }
+
+  /// Refuses to take the socket from another server that answers there.
+  private static func refuseSharing(_ path: String) async throws(CommandError) {
+    // Nobody answers at a socket that was left behind; it is replaced.
+    guard let other = try? await Dialer().dial(unixPath: path) else { return }
+    await other.close()
+    throw CommandError(
+      "another martlet-control answers at \(path)",
+      hint: "Stop it, or give this one a --socket of its own.",
+      code: .alreadyRunning
+    )
   }
 
   /// Makes the directory in which the socket is to stand.
