@@ -107,6 +107,11 @@ package struct Registration: Hashable, Sendable {
     )
   }
 
+  /// Why the server does not let go of the key, fit to be shown; nil when it does.
+  package static func refusal(ofLogout response: RegisterResponse) -> String? {
+    response.error.isEmpty ? nil : ServerText.readable(response.error)
+  }
+
   private mutating func send(to address: String) -> RegistrationOutcome {
     guard let next = LoginPage(address) else {
       return .refused("the server sends people to what is no web page")

@@ -186,6 +186,12 @@ struct RegistrationTests {
     #expect(try JSONValue(parsing: request.json)["Expiry"] == "1970-01-01T00:02:03Z")
   }
 
+  @Test("A logout has succeeded unless the server says why not")
+  func logoutAnswer() {
+    #expect(Registration.refusal(ofLogout: RegisterResponse(nodeKeyExpired: true)) == nil)
+    #expect(Registration.refusal(ofLogout: RegisterResponse(error: "no\u{1B}")) == "no")
+  }
+
   @Test("Damaged answers are refused or lead to some outcome")
   func damage() throws {
     let bytes = try Fixture.bytes("Corpora/ControlProtocol/registerresponse.json")
