@@ -14,6 +14,18 @@ final class ConnectionCount: Sendable {
 
   init(maximum: Int) { self.maximum = maximum }
 
+  /// How many are connected.
+  var open: Int { state.withLock { $0.open } }
+
+  /// Whether one more may come; when not, it is counted as refused.
+  var hasRoom: Bool {
+    state.withLock { state in
+      guard state.open >= maximum else { return true }
+      state.refused += 1
+      return false
+    }
+  }
+
   /// Counts one more, unless there are too many.
   func enter() -> Bool {
     state.withLock { state in

@@ -19,11 +19,15 @@ package final class ControlServer: Sendable {
   /// The key by which clients know the server.
   package let publicKey: MachineKey
 
+  private let connections: ConnectionCount
   private let state: StateDirectory
   private let store: SQLiteStore
   private let doors: [HTTPServer]
   private let socketPath: String
   private let ticking: Task<Void, Never>
+
+  /// How many machines are connected.
+  package var connectedMachines: Int { connections.open }
 
   /// Where machines connect; of interest when port 0 was asked for.
   package var endpoints: [Endpoint] { doors[0].endpoints }
@@ -51,12 +55,14 @@ package final class ControlServer: Sendable {
       logger: logger
     )
     self.coordinator = coordinator
+    let connections = ConnectionCount(maximum: options.maximumMachines)
+    self.connections = connections
     let admin = AdminEndpoint(coordinator: coordinator, logger: logger, ownUser: geteuid())
     let entrance = PublicEndpoint(
       coordinator: coordinator,
       key: key,
       version: options.version,
-      connections: ConnectionCount(maximum: options.maximumMachines),
+      connections: connections,
       machines: MachineEndpoint(
         coordinator: coordinator,
         logger: logger,

@@ -89,25 +89,25 @@ struct PublicEndpoint: Sendable {
     guard let text = request.headers[ControlHandshake.headerName],
       let initiation = Base64.decode(text)
     else { return Answer.text(400, "The handshake is missing or not base64.") }
-    guard connections.enter() else {
+    guard connections.hasRoom else {
       return Answer.text(503, "Too many machines are connected. Try again.")
     }
     do {
       let accepted = try ControlHandshake.Responder(privateKey: key).accept(initiation)
       guard accepted.version >= TailnetOptions.minimumCapabilityVersion else {
-        connections.leave()
         return Answer.text(400, MachineEndpoint.tooOld(Int(accepted.version)))
       }
       return HTTPResponse(
         status: 101,
         headers: HTTPHeaders(),
         body: .upgrade(protocol: ControlHandshake.upgradeProtocol) { stream in
+          // Counted from here on: whoever left before the answer went out took no place.
+          guard connections.enter() else { return await stream.close() }
+          defer { connections.leave() }
           await machines.serve(stream, accepted)
-          connections.leave()
         }
       )
     } catch {
-      connections.leave()
       return Answer.text(400, "The handshake is not for this server's key, or damaged.")
     }
   }

@@ -119,6 +119,68 @@ struct HostileClientsTests {
     }
   }
 
+  @Test("Machines that leave before they are answered hold no place")
+  func places() async throws {
+    try await TestServer.run(maximumMachines: 3) { server in
+      var entropy = Entropy(seed: 5)
+      for _ in 0..<30 {
+        let initiator = try ControlHandshake.Initiator(
+          machineKey: .generate(using: &entropy),
+          serverKey: server.server.publicKey,
+          version: 138
+        )
+        let raw = try await Dialer().dial(host: "127.0.0.1", port: server.endpoint.port)
+        let request =
+          "POST /ts2021 HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\n"
+          + "Upgrade: \(ControlHandshake.upgradeProtocol)\r\n"
+          + "\(ControlHandshake.headerName): \(Base64.encode(initiator.initiation))\r\n\r\n"
+        try await raw.write(Array(request.utf8))
+        raw.abort()
+      }
+      while server.server.connectedMachines > 0 { await Task.yield() }
+      var clients: [TestClient] = []
+      while clients.count < 3 {
+        // One of those who left may still be on its way in.
+        if let client = try? await server.client("c\(clients.count)") { clients.append(client) }
+      }
+      await #expect(throws: HTTPTransportError.self) { try await server.client("fourth") }
+      #expect(try await clients[0].register(key: try await server.key()).machineAuthorized)
+    }
+  }
+
+  @Test(
+    "Facts that cannot be right are refused or ignored, and the others never see them",
+    arguments: [
+      #"{"RoutableIPs":["0.0.0.0/0","::/0","10.0.0.1/8","0.0.0.0/32"]}"#,
+      #"{"RoutableIPs":["10.0.0.0/33"]}"#, #"{"RoutableIPs":["/"]}"#, #"{"RoutableIPs":null}"#,
+      #"{"NetInfo":{"PreferredDERP":-9223372036854775808}}"#,
+      #"{"NetInfo":{"PreferredDERP":1e300}}"#, #"{"NetInfo":{"DERPLatency":{"x":-1}}}"#,
+      #"{"Hostname":""}"#, #"{"Hostname":"\u0000\ud800"}"#, #"{"Hostname":"\n\"; rm -rf / #"}"#,
+      #"{"RequestTags":["tag:x\n"]}"#, #"{"Services":[{"Port":70000}]}"#, "null", "[]", #""x""#,
+    ]
+  )
+  func nonsense(hostinfo: String) async throws {
+    try await TestServer.run { server in
+      let watcher = try await server.joined("watcher")
+      let stream = try await watcher.stream()
+      _ = try await stream.next()
+      let client = try await server.joined("one")
+      for (path, more) in [("map", #""OmitPeers":true,"#), ("register", "")] {
+        let body =
+          #"{"Version":138,\#(more)"NodeKey":"\#(client.nodeKey)","Hostinfo":\#(hostinfo)}"#
+        let status = try await client.call("/machine/\(path)", Array(body.utf8)).0
+        #expect(status == 200 || status == 400, "\(path)")
+      }
+      _ = try await server.joined("two")
+      let told = try await stream.next { message in
+        message.peersChanged.contains { $0.name == "two.lab.example." }
+      }
+      #expect(told.peersChanged.allSatisfy { $0.allowedIPs == $0.addresses })
+      let names = await server.coordinator.read { tailnet, _ in tailnet.nodes.values.map(\.name) }
+      #expect(names.allSatisfy(NodeName.isLabel))
+    }
+  }
+
   @Test("A reader that takes nothing is dropped, and keeps nobody else waiting")
   func slowReader() async throws {
     try await TestServer.run { server in

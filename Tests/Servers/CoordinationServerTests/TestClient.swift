@@ -32,11 +32,17 @@ struct TestServer: Sendable {
   static func run<Result: Sendable>(
     _ change: @Sendable (inout TailnetOptions) -> Void = { _ in },
     logger: Logger = TestServer.silent,
+    maximumMachines: Int = 20_000,
     _ body: (TestServer) async throws -> Result
   ) async throws -> Result {
     let directory = NSTemporaryDirectory() + "mt-" + UUID().uuidString
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    let server = try await start(in: directory, change, logger: logger)
+    let server = try await start(
+      in: directory,
+      change,
+      logger: logger,
+      maximumMachines: maximumMachines
+    )
     do {
       let result = try await body(server)
       await server.server.shutDown()
@@ -50,21 +56,24 @@ struct TestServer: Sendable {
   static func start(
     in directory: String,
     _ change: @Sendable (inout TailnetOptions) -> Void = { _ in },
-    logger: Logger = TestServer.silent
+    logger: Logger = TestServer.silent,
+    maximumMachines: Int = 20_000
   ) async throws -> TestServer {
     let state = try StateDirectory(directory)
     var tailnet = TailnetOptions(url: "http://127.0.0.1:1", domain: "lab.example")
     tailnet.offlineGrace = .milliseconds(100)
     change(&tailnet)
     let clock = PushedClock()
+    var options = ServerOptions(
+      listen: [Endpoint(IPAddress(127, 0, 0, 1), port: 0)],
+      socketPath: directory + "/control.sock",
+      stateDirectory: directory,
+      tailnet: tailnet,
+      version: "test"
+    )
+    options.maximumMachines = maximumMachines
     let server = try await ControlServer(
-      ServerOptions(
-        listen: [Endpoint(IPAddress(127, 0, 0, 1), port: 0)],
-        socketPath: directory + "/control.sock",
-        stateDirectory: directory,
-        tailnet: tailnet,
-        version: "test"
-      ),
+      options,
       state: state,
       logger: logger,
       clock: { clock.now() }
