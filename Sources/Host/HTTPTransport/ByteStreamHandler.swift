@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
-import NIOSSL
 import NIOTLS
 import Synchronization
 
@@ -32,15 +31,10 @@ final class ByteStreamHandler: ChannelDuplexHandler {
   }
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-    if case .handshakeCompleted = event as? TLSUserEvent { didHandshake(context) }
+    if case .handshakeCompleted = event as? TLSUserEvent {
+      stream.didHandshake(context.pipeline.syncOperations.peerCertificate)
+    }
     context.fireUserInboundEventTriggered(event)
-  }
-
-  private func didHandshake(_ context: ChannelHandlerContext) {
-    let handler = try? context.pipeline.syncOperations.handler(type: NIOSSLHandler.self)
-    // No certificate is what most clients show.
-    let certificate = handler?.peerCertificate.flatMap { try? $0.toDERBytes() }
-    stream.didHandshake(certificate)
   }
 
   func channelInactive(context: ChannelHandlerContext) {

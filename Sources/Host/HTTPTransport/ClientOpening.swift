@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import NIOCore
+import NIOSSL
+import NIOTLS
 import Synchronization
 
 /// The certificates that a server showed, between the TLS handler and the stream.
@@ -12,25 +14,53 @@ final class CertificateNote: Sendable {
   var shown: [[UInt8]] { certificates.withLock { $0 } }
 }
 
-/// Stands at the end of a client's pipeline until the connection is up, then makes the stream.
+/// Why a connection ended before it became a stream.
+final class OpeningFailure: Sendable {
+  private let first = Mutex<(any Error)?>(nil)
+
+  func note(_ error: any Error) { first.withLock { $0 = $0 ?? error } }
+
+  var error: (any Error)? { first.withLock { $0 } }
+}
+
+/// Stands at the end of a client's pipeline until the connection is up and somebody asks for the
+/// stream, then makes it.
 ///
-/// Of several addresses tried at once only one becomes a stream. A handshake may be over or have
-/// failed before that: both are kept.
+/// Of several addresses tried at once only one becomes a stream. The asking comes from another
+/// thread and may be late: what happened until then (a handshake that is over, bytes that came) is
+/// kept for the stream, and a failure is noted.
 final class ClientOpening: ChannelInboundHandler, RemovableChannelHandler {
   typealias InboundIn = ByteBuffer
 
   private let isTLS: Bool
   private let certificates: CertificateNote
+  private let failure: OpeningFailure
   private var context: ChannelHandlerContext?
+  private var isHandshakeDone = false
+  private var early: [UInt8] = []
 
-  init(isTLS: Bool, certificates: CertificateNote) {
+  init(isTLS: Bool, certificates: CertificateNote, failure: OpeningFailure) {
     self.isTLS = isTLS
     self.certificates = certificates
+    self.failure = failure
   }
 
   func handlerAdded(context: ChannelHandlerContext) { self.context = context }
 
   func handlerRemoved(context: ChannelHandlerContext) { self.context = nil }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    early += unwrapInboundIn(data).readableBytesView
+  }
+
+  func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    if case .handshakeCompleted = event as? TLSUserEvent { isHandshakeDone = true }
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    failure.note(error)
+    context.close(promise: nil)
+  }
 
   /// The stream, in our place; on the event loop, as soon as the connection is up.
   func makeStream() throws -> ByteStream {
@@ -42,8 +72,19 @@ final class ClientOpening: ChannelInboundHandler, RemovableChannelHandler {
     )
     stream.noteCertificates(from: certificates)
     try context.pipeline.syncOperations.addHandler(ByteStreamHandler(stream))
+    if isHandshakeDone { stream.didHandshake(context.pipeline.syncOperations.peerCertificate) }
+    stream.didReceive(early)
     context.pipeline.syncOperations.removeHandler(self, promise: nil)
     return stream
+  }
+}
+
+extension ChannelPipeline.SynchronousOperations {
+  /// The certificate in DER that the other side of TLS showed.
+  var peerCertificate: [UInt8]? {
+    // Without TLS there is none; and most clients show none.
+    let handler = try? handler(type: NIOSSLHandler.self)
+    return handler?.peerCertificate.flatMap { try? $0.toDERBytes() }
   }
 }
 

@@ -72,10 +72,11 @@ package struct Dialer: Sendable {
     _ start: (ClientBootstrap) -> EventLoopFuture<any Channel>
   ) async throws -> ByteStream {
     let mark = mark
+    let failure = OpeningFailure()
     let prepared = bootstrap.channelInitializer { channel in
       channel.eventLoop.makeCompletedFuture {
         if mark != 0 { channel.mark(mark) }
-        try channel.pipeline.syncOperations.install(tls)
+        try channel.pipeline.syncOperations.install(tls, failure)
       }
     }
     do {
@@ -90,6 +91,15 @@ package struct Dialer: Sendable {
       return stream
     } catch let error as CancellationError {
       throw error
+    } catch let error as HTTPTransportError {
+      throw HTTPTransportError(dialing: name, error)
+    } catch let error where error is ChannelError || error is ChannelPipelineError {
+      // It was up, and ended before anybody could use it.
+      guard case ChannelError.connectTimeout = error else {
+        let why = failure.error ?? HTTPTransportError.closed("the connection was closed at once")
+        throw HTTPTransportError(dialing: name, HTTPTransportError(reading: why))
+      }
+      throw HTTPTransportError(dialing: name, error)
     } catch {
       throw HTTPTransportError(dialing: name, error)
     }
@@ -106,10 +116,10 @@ extension Channel {
 }
 
 extension ChannelPipeline.SynchronousOperations {
-  fileprivate func install(_ tls: TLSClientSettings?) throws {
+  fileprivate func install(_ tls: TLSClientSettings?, _ failure: OpeningFailure) throws {
     let certificates = CertificateNote()
     if let tls { try addHandler(tls.makeHandler { certificates.note($0) }) }
-    try addHandler(ClientOpening(isTLS: tls != nil, certificates: certificates))
+    try addHandler(ClientOpening(isTLS: tls != nil, certificates: certificates, failure: failure))
   }
 }
 

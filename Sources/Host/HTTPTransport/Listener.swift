@@ -38,10 +38,15 @@ package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
 package final class Listener: Sendable {
   private let channels = Mutex<[any Channel]>([])
   private let paths = Mutex<[String]>([])
-  private let streams = Mutex<[ObjectIdentifier: ByteStream]>([:])
+  private let streams = Mutex(Streams())
   private let gate: AcceptGate
   private let limits: HTTPLimits
   private let serve: @Sendable (ByteStream) async -> Void
+
+  private struct Streams {
+    var open: [ObjectIdentifier: ByteStream] = [:]
+    var isShutDown = false
+  }
 
   private init(limits: HTTPLimits, serve: @escaping @Sendable (ByteStream) async -> Void) {
     self.limits = limits
@@ -83,7 +88,7 @@ package final class Listener: Sendable {
   }
 
   /// How many connections there are.
-  package var connectionCount: Int { streams.withLock { $0.count } }
+  package var connectionCount: Int { streams.withLock { $0.open.count } }
 
   /// How many connections were closed as soon as they came, for a limit.
   package var refusedConnections: Int { gate.refused }
@@ -91,7 +96,12 @@ package final class Listener: Sendable {
   /// Stops listening and ends every connection.
   package func shutdown() async {
     await stopAccepting()
-    for stream in streams.withLock({ Array($0.values) }) { stream.abort() }
+    let open = streams.withLock { streams in
+      // One that is being accepted at this moment is turned away when it is.
+      streams.isShutDown = true
+      return Array(streams.open.values)
+    }
+    for stream in open { stream.abort() }
   }
 
   /// Stops listening; connections go on.
@@ -164,7 +174,11 @@ package final class Listener: Sendable {
     guard gate.admit(from: source) else { return stream.abort() }
     stream.whenClosed { self.gate.leave(from: source) }
     let id = ObjectIdentifier(stream)
-    streams.withLock { $0[id] = stream }
+    let isTooLate = streams.withLock { streams in
+      if !streams.isShutDown { streams.open[id] = stream }
+      return streams.isShutDown
+    }
+    guard !isTooLate else { return stream.abort() }
     stream.limitStalls(to: limits.writeTimeout)
     let task = Task { [self] in
       await greet(stream)
@@ -172,7 +186,7 @@ package final class Listener: Sendable {
     }
     stream.whenClosed { [self] in
       task.cancel()
-      streams.withLock { $0[id] = nil }
+      streams.withLock { $0.open[id] = nil }
     }
   }
 

@@ -40,6 +40,8 @@ extension HTTPTransportError {
       self.init(.closed, "the connection was cut without a TLS close")
     case let error as NIOSSLError:
       self.init(.untrusted, "TLS failed: \(error)")
+    case let error as NIOSSLExtraError:
+      self.init(.untrusted, "TLS failed: \(error)")
     case let error as BoringSSLError:
       self.init(.untrusted, "TLS failed: \(error)")
     case let error as IOError:

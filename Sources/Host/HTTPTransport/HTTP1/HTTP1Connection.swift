@@ -172,5 +172,19 @@ struct HTTP1Connection {
     // The connection ends either way; the answer is a courtesy.
     guard let start = try? MessageWriter.response(status, headers) else { return }
     try? await stream.write(start + Array(text.utf8) + [0x0A])
+    await drain()
+  }
+
+  /// How much of what a refused client still sends is taken and dropped.
+  private static let drainBytes = 4 * 1024 * 1024
+  private static let drainTimeout = Duration.seconds(2)
+
+  /// Lets a refused client finish, so that it reads the answer before it finds the connection cut.
+  private func drain() async {
+    let deadline = stream.abort(after: Self.drainTimeout, because: "a refused client went on")
+    defer { deadline.cancel() }
+    var dropped = 0
+    // However it ends, the connection is closed next.
+    while dropped < Self.drainBytes, let more = try? await stream.read() { dropped += more.count }
   }
 }

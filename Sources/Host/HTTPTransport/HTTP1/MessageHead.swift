@@ -76,7 +76,7 @@ package struct MessageHead: Hashable, Sendable {
     }
     guard parts.count == 3 else { throw .malformed("the first line is not HTTP") }
     guard let minor = minorVersion(parts[2]) else {
-      guard parts[2].hasPrefix("HTTP/") else { throw .malformed("the first line is not HTTP") }
+      guard isVersion(parts[2]) else { throw .malformed("the first line is not HTTP") }
       throw .unsupported("only HTTP/1.1 and HTTP/1.0 are spoken here")
     }
     guard !parts[0].isEmpty, parts[0].utf8.allSatisfy(isTokenByte) else {
@@ -86,6 +86,12 @@ package struct MessageHead: Hashable, Sendable {
       throw .malformed("the target has characters that it must not have")
     }
     return (.request(method: String(parts[0]), target: String(parts[1])), minor == 1)
+  }
+
+  private static func isVersion(_ text: Substring) -> Bool {
+    let bytes = Array(text.utf8)
+    return bytes.starts(with: "HTTP/".utf8) && bytes.count == 8 && isDigit(bytes[5])
+      && bytes[6] == UInt8(ascii: ".") && isDigit(bytes[7])
   }
 
   private static func minorVersion(_ text: Substring) -> Int? {

@@ -16,6 +16,7 @@ final class HTTP2Exchange: Sendable {
     var body: [UInt8] = []
     var bodyWaiter: CheckedContinuation<[UInt8]?, any Error>?
     var isReadHeld = false
+    var hasBegun = false
     var end: Result<Void, HTTPTransportError>?
     var isGone = false
     var goneCallbacks: [@Sendable () -> Void] = []
@@ -106,9 +107,16 @@ final class HTTP2Exchange: Sendable {
 
   /// Ends the exchange at once, both ways; the connection goes on.
   func reset(_ code: HTTP2ErrorCode) {
-    guard !state.withLock({ $0.isGone }) else { return }
-    channel.writeAndFlush(HTTP2Frame.FramePayload.rstStream(code), promise: nil)
-    channel.close(promise: nil)
+    let channel = channel
+    channel.eventLoop.execute { [self] in
+      let (isGone, hasBegun) = state.withLock { ($0.isGone, $0.hasBegun || $0.head != nil) }
+      guard !isGone else { return }
+      // To give up what the other side has not heard of would break the protocol.
+      if hasBegun {
+        channel.writeAndFlush(HTTP2Frame.FramePayload.rstStream(code), promise: nil)
+      }
+      channel.close(promise: nil)
+    }
   }
 
   /// Calls back once the exchange is over, at once if it is already.
@@ -123,6 +131,8 @@ final class HTTP2Exchange: Sendable {
 
 /// What the handler of the stream's channel tells; all on the event loop.
 extension HTTP2Exchange {
+  fileprivate func didBegin() { state.withLock { $0.hasBegun = true } }
+
   fileprivate func didReceive(_ headers: HPACKHeaders) {
     // Trailers come in the same kind of frame; nobody asks for them.
     let waiter = state.withLock { state -> CheckedContinuation<HPACKHeaders, any Error>? in
@@ -206,6 +216,11 @@ final class HTTP2ExchangeHandler: ChannelDuplexHandler {
       exchange.didEnd(.failure(.closed("the other side gave the exchange up (\(code))")))
     default: break
     }
+  }
+
+  func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    if case .headers = unwrapOutboundIn(data) { exchange.didBegin() }
+    context.write(data, promise: promise)
   }
 
   func read(context: ChannelHandlerContext) {

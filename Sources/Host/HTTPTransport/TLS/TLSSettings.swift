@@ -10,6 +10,9 @@ import Synchronization
 package enum TLSClientSettings: Hashable, Sendable {
   /// Certificates that the system's roots vouch for, in this name.
   case systemRoots(hostname: String)
+  /// Certificates that the authorities in this PEM text vouch for, in this name; the system's roots
+  /// do not count.
+  case authorities(pem: String, hostname: String)
   /// The one certificate whose DER has this SHA-256, whatever it says; the name is only sent along.
   case pinned(sha256: [UInt8], hostname: String?)
   /// Anybody: whoever speaks inside proves themselves in another way.
@@ -23,11 +26,9 @@ extension TLSClientSettings {
   ) throws -> NIOSSLClientHandler {
     switch self {
     case .systemRoots(let hostname):
-      // With an address for a name, the certificate must carry the address.
-      return try NIOSSLClientHandler(
-        context: SharedTLSContext.verifying.get(),
-        serverHostname: hostname
-      )
+      return try Self.verifying(hostname, SharedTLSContext.verifying.get())
+    case .authorities(let pem, let hostname):
+      return try Self.verifying(hostname, SharedTLSContext.trusting(pem))
     case .pinned(let expected, let hostname):
       return try handler(hostname) { certificates, promise in
         note(certificates)
@@ -39,6 +40,28 @@ extension TLSClientSettings {
       return try handler(hostname) { certificates, promise in
         note(certificates)
         promise.succeed(.certificateVerified)
+      }
+    }
+  }
+
+  private static func verifying(
+    _ hostname: String,
+    _ context: NIOSSLContext
+  ) throws -> NIOSSLClientHandler {
+    guard let name = serverName(hostname) else {
+      // Without a name, the certificate must carry the address that we connect to.
+      return try NIOSSLClientHandler(context: context, serverHostname: nil)
+    }
+    // NIOSSL takes a certificate for the address in place of one for the name. Whoever answers a
+    // question for the name with an address of their own may have the former, never the latter.
+    return try ._makeSSLClientHandler(
+      context: context,
+      serverHostname: name
+    ) { certificate, channel in
+      channel.eventLoop.makeCompletedFuture {
+        guard CertificateNames(of: certificate).contain(name) else {
+          throw HTTPTransportError(.untrusted, "the certificate is not for \(name)")
+        }
       }
     }
   }
@@ -71,6 +94,12 @@ private enum SharedTLSContext {
     var configuration = base()
     configuration.certificateVerification = .noHostnameVerification
     configuration.trustRoots = .certificates([])
+    return try NIOSSLContext(configuration: configuration)
+  }
+
+  static func trusting(_ pem: String) throws -> NIOSSLContext {
+    var configuration = base()
+    configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMBytes(Array(pem.utf8)))
     return try NIOSSLContext(configuration: configuration)
   }
 
