@@ -39,6 +39,15 @@ package struct Pipeline: ~Copyable {
     var isWireGuardOnly: Bool
   }
 
+  /// A handshake message that waits for a path.
+  struct WaitingHandshake {
+    var bytes: [UInt8]
+    var since: Instant
+  }
+
+  /// How long a handshake message is worth sending: then its sender makes another.
+  static let handshakePatience = Duration.seconds(5)
+
   var tunnel: Tunnel
   var paths: MagicSocket
   var filter = Filter.none
@@ -54,6 +63,8 @@ package struct Pipeline: ~Copyable {
   var pings: PingTable
   var tunnelEffects = WireGuard.Effects()
   var pathEffects = Magicsock.Effects()
+  /// The last handshake message to each peer that found no path: it goes as soon as there is one.
+  var waitingHandshakes: [PeerID: WaitingHandshake] = [:]
   /// What passed and what fell off.
   package internal(set) var counters = Counters()
 
@@ -112,6 +123,7 @@ package struct Pipeline: ~Copyable {
     for send in pathEffects.sends {
       effects.messages.append(.init(bytes: send.bytes, destination: send.destination))
     }
+    if !waitingHandshakes.isEmpty { sendWaitingHandshakes(at: moment, into: &effects) }
     effects.events += pathEffects.pipelineEvents
     pathEffects.removeAll()
   }
@@ -132,12 +144,37 @@ package struct Pipeline: ~Copyable {
         at: moment.now,
         into: &pathEffects
       )
-    guard !way.isEmpty else { return counters.drop(Counters.OutboundDrop.noPath) }
+    guard !way.isEmpty else { return keep(datagram, at: moment.now) }
     for destination in destinations(way, datagram.peer) {
       if isData {
         counters.outbound.add(packets: 1, bytes: datagram.bytes.count, over: destination)
       }
       effects.messages.append(.init(bytes: datagram.bytes, destination: destination))
+    }
+  }
+
+  /// Keeps a handshake message that found no path, instead of the one before it; drops others.
+  private mutating func keep(_ datagram: WireGuard.Effects.Send, at now: Instant) {
+    let message = WaitingHandshake(bytes: datagram.bytes, since: now)
+    guard datagram.kind == .handshake,
+      waitingHandshakes.updateValue(message, forKey: datagram.peer) == nil
+    else { return counters.drop(Counters.OutboundDrop.noPath) }
+  }
+
+  /// Sends the handshake messages to peers for which a direct path was just found.
+  ///
+  /// Without a relay the first message asks for a path and finds none: discovery is quicker than the
+  /// timer that would repeat it.
+  private mutating func sendWaitingHandshakes(
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    for trace in pathEffects.traces {
+      guard case .pathChanged(let peer, _, let endpoint?, _) = trace,
+        let handshake = waitingHandshakes.removeValue(forKey: peer),
+        moment.now - handshake.since <= Self.handshakePatience
+      else { continue }
+      effects.messages.append(.init(bytes: handshake.bytes, destination: .direct(endpoint)))
     }
   }
 

@@ -18,6 +18,7 @@ extension Pipeline {
     if configuration.nodeKey != nodeKey {
       nodeKey = configuration.nodeKey
       tunnel.setPrivateKey(nodeKey)
+      waitingHandshakes = [:]
     }
     applyPeers(configuration.peers, at: moment)
     addresses = configuration.addresses
@@ -55,6 +56,7 @@ extension Pipeline {
     for (id, facts) in peers where wanted[id]?.path.nodeKey != facts.nodeKey {
       tunnel.removePeer(id)
       peers[id] = nil
+      waitingHandshakes[id] = nil
     }
     for (id, peer) in wanted {
       let told = peer.path.discoKey

@@ -40,6 +40,16 @@ struct JourneyTests {
     #expect(there.counters.inbound.directV4.packets == 0)
   }
 
+  @Test("Without a relay the first packet arrives as soon as discovery has found the path")
+  func firstPacketWithoutRelay() {
+    let network = Network(hasRelay: false)
+    let (here, there) = (network.nodes[0], network.nodes[1])
+    let (packet, offload) = HostPacket.udp(from: here.v4, to: there.v4, payload: [1])
+    network.send(packet, from: here, offload: offload)
+    #expect(there.delivered.map { HostPacket.content($0.bytes) } == [[1]])
+    #expect(network.log.allSatisfy { if case .direct = $0.from { true } else { false } })
+  }
+
   @Test(
     "TCP super-packets arrive whole in both directions",
     arguments: [true, false],

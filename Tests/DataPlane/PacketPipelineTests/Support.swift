@@ -51,7 +51,10 @@ final class Node {
   }
 
   /// What others are told about this node.
-  func asPeer(endpoints: [Endpoint]) -> PipelineConfiguration.Peer {
+  func asPeer(
+    endpoints: [Endpoint],
+    home: RegionID? = Network.region
+  ) -> PipelineConfiguration.Peer {
     PipelineConfiguration.Peer(
       tunnel: PeerConfiguration(
         publicKey: key.publicKey,
@@ -61,7 +64,7 @@ final class Node {
         nodeKey: key.publicKey,
         discoKey: disco.publicKey,
         endpoints: endpoints,
-        homeRegion: Network.region
+        homeRegion: home
       ),
       addresses: [v4, v6]
     )
@@ -85,13 +88,14 @@ final class Network {
     wall: Timestamp(seconds: 1_800_000_000)
   )
   var isDirectOpen: Bool
+  let hasRelay: Bool
   /// Every flight so far, if asked for.
   var log: [Flight] = []
   private var flights: [Flight] = []
 
-  init(_ count: Int = 2, isDirectOpen: Bool = true) {
+  init(_ count: Int = 2, isDirectOpen: Bool = true, hasRelay: Bool = true) {
     nodes = (1...count).map { Node($0) }
-    self.isDirectOpen = isDirectOpen
+    (self.isDirectOpen, self.hasRelay) = (isDirectOpen, hasRelay)
     for node in nodes {
       node.pipeline.withPaths(at: moment, into: &node.effects) { paths, now, effects in
         paths.networkChanged(
@@ -100,7 +104,7 @@ final class Network {
           at: now,
           into: &effects
         )
-        paths.relayConnected(Self.region, at: now)
+        if hasRelay { paths.relayConnected(Self.region, at: now) }
       }
       configure(node)
     }
@@ -114,7 +118,9 @@ final class Network {
       nodeKey: node.key,
       addresses: [node.v4, node.v6],
       peers: Dictionary(
-        uniqueKeysWithValues: others.map { ($0.id, $0.asPeer(endpoints: [$0.endpoint])) }
+        uniqueKeysWithValues: others.map {
+          ($0.id, $0.asPeer(endpoints: [$0.endpoint], home: hasRelay ? Self.region : nil))
+        }
       ),
       filter: node.filter,
       peerAPIPort: 4242
