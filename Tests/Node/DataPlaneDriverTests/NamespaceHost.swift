@@ -18,19 +18,25 @@ final class NamespaceHost: Sendable {
 
   let name: String
 
+  private static let made = Atomic(0)
+
   init(_ name: String) {
-    self.name = "martlet-\(name)-\(getpid())"
+    let number = Self.made.add(1, ordering: .relaxed).newValue
+    self.name = "martlet-\(name)-\(getpid())-\(number)"
     _ = Self.run("ip", ["netns", "add", self.name])
     ip("link", "set", "lo", "up")
   }
 
   deinit { _ = Self.run("ip", ["netns", "del", name]) }
 
-  /// Lays a wire between two hosts, with an address at either end.
-  static func wire(_ here: NamespaceHost, _ address: String, _ there: NamespaceHost, _ far: String) {
-    here.ip("link", "add", "wire0", "type", "veth", "peer", "name", "wire0", "netns", there.name)
-    for (host, own) in [(here, address), (there, far)] {
-      host.ip("address", "add", own, "dev", "wire0")
+  /// Lays a wire to another host, with addresses at either end; it is there when this returns.
+  func wire(to there: NamespaceHost, _ here: [String], _ far: [String]) {
+    ip("link", "add", "wire0", "type", "veth", "peer", "name", "wire0", "netns", there.name)
+    for (host, addresses) in [(self, here), (there, far)] {
+      for address in addresses {
+        let options = address.contains(":") ? ["nodad"] : []
+        Self.run("ip", ["-n", host.name, "address", "add", address, "dev", "wire0"] + options)
+      }
       host.ip("link", "set", "wire0", "up")
     }
   }
@@ -40,7 +46,8 @@ final class NamespaceHost: Sendable {
     Self.run("ip", ["-n", name] + arguments)
   }
 
-  /// Runs a program in the namespace.
+  /// Runs a program in the namespace and waits for it: only for those that end at once.
+  @discardableResult
   func execute(_ arguments: String...) -> (status: Int32, output: String) {
     Self.run("ip", ["netns", "exec", name] + arguments)
   }
@@ -74,16 +81,64 @@ final class NamespaceHost: Sendable {
     func get() -> Result<Value, any Error>? { result.withLock { $0 } }
   }
 
+  /// Starts a program in the namespace.
+  func launch(_ arguments: [String]) throws -> Running {
+    try Running("ip", ["netns", "exec", name] + arguments)
+  }
+
+  @discardableResult
   static func run(_ program: String, _ arguments: [String]) -> (status: Int32, output: String) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-    process.arguments = [program] + arguments
-    let pipe = Pipe()
-    process.standardOutput = pipe
-    process.standardError = pipe
-    do { try process.run() } catch { return (-1, "\(error)") }
-    let output = pipe.fileHandleForReading.readDataToEndOfFile()
-    process.waitUntilExit()
-    return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    do {
+      let running = try Running(program, arguments)
+      return running.wait()
+    } catch { return (-1, "\(error)") }
+  }
+
+  /// A program that was started.
+  final class Running: Sendable {
+    private let process = Process()
+    private let pipe = Pipe()
+
+    init(_ program: String, _ arguments: [String]) throws {
+      process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+      process.arguments = [program] + arguments
+      process.standardOutput = pipe
+      process.standardError = pipe
+      try process.run()
+    }
+
+    /// Waits for its end, on the calling thread.
+    func wait() -> (status: Int32, output: String) {
+      let output = pipe.fileHandleForReading.readDataToEndOfFile()
+      process.waitUntilExit()
+      return (process.terminationStatus, String(decoding: output, as: UTF8.self))
+    }
+
+    /// The rest of what it says, once it has ended.
+    func output() async -> String { await elsewhere { self.wait().output } }
+
+    /// The next piece of what it says.
+    func line() async -> String {
+      await elsewhere {
+        String(decoding: self.pipe.fileHandleForReading.availableData, as: UTF8.self)
+      }
+    }
+
+    /// How it ended.
+    func status() async -> Int32 { await elsewhere { self.wait().status } }
+
+    /// Ends it as a terminal does.
+    func interrupt() { process.interrupt() }
+
+    /// Waits on a thread of its own: those that tasks share must not.
+    private func elsewhere<Value: Sendable>(
+      _ body: @escaping @Sendable () -> Value
+    ) async -> Value {
+      await withCheckedContinuation { continuation in
+        do {
+          _ = try DataThread(name: "program") { continuation.resume(returning: body()) }
+        } catch { preconditionFailure("a thread can be started: \(error)") }
+      }
+    }
   }
 }
