@@ -277,6 +277,18 @@ package final class ByteStream: Sendable {
 
   /// Sends what was written, then ends the connection.
   package func close() async {
+    await finishWriting()
+    channel.close(promise: nil)
+  }
+
+  /// Sends what was written, then tells the other side that there is no more; reading goes on.
+  func closeOutput() async {
+    await finishWriting()
+    channel.close(mode: .output, promise: nil)
+  }
+
+  /// Takes no more writes, and waits until those taken have left.
+  private func finishWriting() async {
     state.withLock { $0.isClosing = true }
     let deadline = abort(after: Self.lingerTimeout, because: "the other side stopped reading")
     await withCheckedContinuation { continuation in
@@ -288,7 +300,6 @@ package final class ByteStream: Sendable {
       if isDrained { continuation.resume() }
     }
     deadline.cancel()
-    channel.close(promise: nil)
   }
 
   /// Ends the connection at once; what was not sent yet is lost.

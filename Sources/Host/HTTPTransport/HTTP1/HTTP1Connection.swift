@@ -183,6 +183,7 @@ struct HTTP1Connection {
   private func drain() async {
     let deadline = stream.abort(after: Self.drainTimeout, because: "a refused client went on")
     defer { deadline.cancel() }
+    await stream.closeOutput()
     var dropped = 0
     // However it ends, the connection is closed next.
     while dropped < Self.drainBytes, let more = try? await stream.read() { dropped += more.count }
