@@ -164,7 +164,7 @@ def corrupted(world):
 def neighbour(world):
     node = world.node(12)
     host = node.host
-    host.run("ip", "link", "add", "tailscale0", "type", "dummy")
+    host.run("ip", "tuntap", "add", "dev", "tailscale0", "mode", "tun")
     host.run("ip", "link", "set", "tailscale0", "up")
     host.run("ip", "address", "add", "100.99.98.97/32", "dev", "tailscale0")
     host.run("ip", "route", "add", "100.99.98.1/32", "dev", "tailscale0", "table", "52")

@@ -202,13 +202,13 @@ def address_change(lab):
     link = json.loads(host.run("ip", "-j", "route", "get", "10.99.0.1").stdout)[0]
     transfer = Transfer(one, other, 40)
     transfer.reach(0.2)
-    host.run("ip", "address", "add", f"{new}/24", "dev", link["dev"])
     host.run("ip", "address", "delete", f"{old}/24", "dev", link["dev"])
+    host.run("ip", "address", "add", f"{new}/24", "dev", link["dev"])
     host.run("ip", "route", "replace", "default", "via", link["gateway"])
     transfer.finish()
     eventually("the new address is the path", lambda: new in (one.peer(other) or {}).get("CurAddr", ""))
-    host.run("ip", "address", "add", f"{old}/24", "dev", link["dev"])
     host.run("ip", "address", "delete", f"{new}/24", "dev", link["dev"])
+    host.run("ip", "address", "add", f"{old}/24", "dev", link["dev"])
     host.run("ip", "route", "replace", "default", "via", link["gateway"])
 
 

@@ -118,12 +118,15 @@ def configuration(world):
     world.refused(CONFIGURATION, str(missing), arguments=["--cert", missing, "--key", missing, "--state", state])
 
 
-@test("a port that is taken, by TCP or by STUN, is named with exit code 5")
+@test("a port or state directory that is taken is named with exit code 5")
 def port_in_use(world):
     with world.relay("first", *own(world.directory / "first-state")):
         world.refused(ALREADY_RUNNING, "127.0.0.1:443", "Another process", arguments=own(world.directory / "second"))
         plain = ["--plain", "--listen", "127.0.0.1:8443", "--state", world.directory / "third"]
         world.refused(ALREADY_RUNNING, "127.0.0.1:3478", arguments=plain)
+        second = own(world.directory / "first-state")
+        second[second.index("127.0.0.1:443")] = "127.0.0.1:8443"
+        world.refused(ALREADY_RUNNING, "first-state", "process", "--state", arguments=second)
         assert world.get("/") == "This is a Martlet relay.\n"
 
 

@@ -54,8 +54,13 @@ extension NodeConfiguration {
     let read = FilterRules(netmap.filterRules)
     let peers = Dictionary(
       uniqueKeysWithValues: netmap.peers.compactMap { node in
-        PipelineConfiguration.Peer(node, acceptsRoutes: preferences.routeAll, at: now)
-          .map { (PeerID(node.id), $0) }
+        PipelineConfiguration.Peer(
+          node,
+          besides: own,
+          acceptsRoutes: preferences.routeAll,
+          at: now
+        )
+        .map { (PeerID(node.id), $0) }
       }
     )
     let filter =

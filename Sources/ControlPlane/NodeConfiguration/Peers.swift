@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Addressing
+package import Addressing
 package import ControlProtocol
 import DERP
 import Keys
@@ -17,9 +17,15 @@ extension PipelineConfiguration.Peer {
   ///
   /// - Parameters:
   ///   - node: The peer as the netmap tells it.
+  ///   - own: This node's addresses, for which no peer speaks.
   ///   - acceptsRoutes: Whether the user wants the routes that peers offer.
   ///   - now: For keys that run out.
-  package init?(_ node: Node, acceptsRoutes: Bool, at now: Timestamp) {
+  package init?(
+    _ node: Node,
+    besides own: [IPPrefix] = [],
+    acceptsRoutes: Bool,
+    at now: Timestamp
+  ) {
     guard !node.key.isZero, !node.addresses.isEmpty,
       !node.discoKey.isZero || node.isWireGuardOnly
     else { return nil }
@@ -27,7 +33,7 @@ extension PipelineConfiguration.Peer {
     self.init(
       tunnel: PeerConfiguration(
         publicKey: node.key,
-        allowedIPs: isExpired ? [] : Self.allowed(node, acceptsRoutes: acceptsRoutes)
+        allowedIPs: isExpired ? [] : Self.allowed(node, besides: own, acceptsRoutes: acceptsRoutes)
       ),
       path: PeerPathConfiguration(
         nodeKey: node.key,
@@ -45,12 +51,20 @@ extension PipelineConfiguration.Peer {
   }
 
   /// The prefixes that the peer may use: its addresses, and routes where they are wanted.
-  static func allowed(_ node: Node, acceptsRoutes: Bool) -> [IPPrefix] {
-    guard let offered = node.allowedIPs, !node.unsignedPeerAPIOnly else { return node.addresses }
+  ///
+  /// Only whole addresses count as its own, and none that this node has itself.
+  static func allowed(
+    _ node: Node,
+    besides own: [IPPrefix] = [],
+    acceptsRoutes: Bool
+  ) -> [IPPrefix] {
+    let addresses = node.addresses.filter { $0.isHost && !own.contains($0) }
+    guard let offered = node.allowedIPs, !node.unsignedPeerAPIOnly else { return addresses }
     let routes = offered.filter { prefix in
-      !node.addresses.contains(prefix) && prefix.length > 0 && acceptsRoutes
+      acceptsRoutes && !node.addresses.contains(prefix) && prefix.length > 0
+        && !own.contains(prefix)
     }
-    return node.addresses.filter { offered.contains($0) } + routes.map(\.masked)
+    return addresses.filter { offered.contains($0) } + routes.map(\.masked)
   }
 
   /// The region of its home relay, in the new form or in the legacy one (`127.3.3.40:REGION`).

@@ -137,8 +137,11 @@ extension NodeBackend {
     switch event {
     case .openPage(let url):
       authURL = url
+      // Whoever must log in anew is not on the network any more.
+      forgetNetmap()
       logger.notice("a person must log this node in", metadata: ["url": "\(url)"])
       updateState()
+      scheduleReconfigure()
       if isPageWanted { bus.publish { $0.browseToURL = url } }
     case .registered(let user): didRegister(user)
     case .keyExpired: keyRanOut()
@@ -189,6 +192,8 @@ extension NodeBackend {
     logger.error("the coordination server refuses the login", metadata: ["why": "\(reason)"])
     (authKey, authURL, isPageWanted) = ("", "", false)
     stopClient()
+    forgetNetmap()
+    scheduleReconfigure()
     warn(.loginFailed, "The coordination server refuses the login: \(reason)")
     bus.publish { $0.errorMessage = reason }
     updateState()
@@ -206,8 +211,10 @@ extension NodeBackend {
 
   /// Makes the netmap what the server says.
   private func take(_ response: MapResponse, isFirst: Bool) async {
-    let known = netmap
+    let isKnown = netmap != nil
     var map = netmap ?? NetworkMap()
+    // Held once only, so that a change costs what it changes and no copy of all peers.
+    netmap = nil
     if isFirst { map.beginStream() }
     let change = map.apply(response, at: wallClock())
     for problem in change.problems {
@@ -218,7 +225,7 @@ extension NodeBackend {
     noteExpiry(of: map)
     updateState()
     if isFirst || change.isStructural { scheduleReconfigure() }
-    publish(change, of: map, isFirst: isFirst || known == nil)
+    publish(change, of: map, isFirst: isFirst || !isKnown)
   }
 
   /// Keeps the node's ID with the login.

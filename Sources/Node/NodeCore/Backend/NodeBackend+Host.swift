@@ -141,7 +141,7 @@ extension NodeBackend {
     guard let netmap, netmap.selfNode != nil, preferences.wantRunning, !preferences.loggedOut,
       backendState != .needsLogin, backendState != .needsMachineAuth
     else { return .idle(on: ground) }
-    return .compile(netmap, preferences, on: ground, at: now)
+    return .compile(netmap, preferences, on: ground, at: netmap.serverTime(at: now))
   }
 
   private func applyRouter(_ settings: RouterSettings) {

@@ -109,7 +109,8 @@ extension NodeBackend {
     ) { _ in }
   }
 
-  private func forgetNetmap() {
+  /// Forgets the network; its peers and routes go with the next reconfiguration.
+  func forgetNetmap() {
     netmap = nil
     hasPeerAnswered = false
     homeRegion = nil

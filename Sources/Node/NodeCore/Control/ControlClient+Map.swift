@@ -60,10 +60,10 @@ extension ControlClient {
     do {
       while let piece = try await body.next() {
         for map in try poll.receive(piece, at: MonotonicClock.now()) {
-          try await follow(orders: orders.take(from: map))
-          guard !map.keepAlive else { continue }
-          await report(.map(map, isFirst: isFirst))
-          guard isFirst else { continue }
+          try await follow(orders: orders.take(from: map), calmingDown: watchdog)
+          let isFirstMap = isFirst && !map.keepAlive
+          await report(.map(map, isFirst: isFirstMap))
+          guard isFirstMap else { continue }
           isFirst = false
           reconnect.opened(at: MonotonicClock.now())
           await report(.listening(true))
@@ -77,13 +77,15 @@ extension ControlClient {
   }
 
   /// Does what the server orders, as far as a server may order it.
-  private func follow(orders: [ServerOrder]) async throws {
+  private func follow(orders: [ServerOrder], calmingDown watchdog: Watchdog) async throws {
     for order in orders {
       switch order {
-      case .pause(let duration): try await Task.sleep(for: duration)
+      case .pause(let duration):
+        watchdog.extend(until: MonotonicClock.now() + duration + MapPoll.longestSilence)
+        try await Task.sleep(for: duration)
       case .openPage(let page): await report(.openPage(page.description))
-      case .ping, .disableLogs, .exit:
-        // We send no logs; questions of the server's and orders to end are not served.
+      case .disableLogs: break  // None are sent anywhere.
+      case .ping, .exit:
         logger.info(
           "the coordination server orders what is not served",
           metadata: ["what": "\(order)"]

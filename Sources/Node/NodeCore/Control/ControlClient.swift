@@ -25,7 +25,7 @@ actor ControlClient {
   let logger: Logger
 
   private let dialer: ControlDialer
-  private let login: ControlLogin
+  private var login: ControlLogin
 
   var news: NodeReport
   /// Wakes the teller of news of the conversation that goes on.
@@ -69,9 +69,14 @@ actor ControlClient {
         if !isRegistered {
           guard try await register(over: connection) else { return }
           isRegistered = true
+          // It let the node in once; whoever was put out since must not slip in by it again.
+          login.authKey = ""
         }
         isSecondTry = false
         failure = await follow(connection)
+        // A server that does not know the node any more is asked to take it in again.
+        let status = (failure as? ServerRefusal)?.status ?? 0
+        if [401, 403, 404].contains(status) { isRegistered = false }
       } catch {
         isSecondTry = true
         failure = error
@@ -102,9 +107,8 @@ actor ControlClient {
       hostinfo: news.hostinfo
     )
     let answer = try await exchange("/machine/register", request.json, over: connection)
-    let response = try RegisterResponse(json: answer)
-    guard response.error.isEmpty else {
-      throw NodeError(.control, "the server answers: \(response.error)")
+    if let refusal = Registration.refusal(ofLogout: try RegisterResponse(json: answer)) {
+      throw NodeError(.control, "the server answers: \(refusal)")
     }
   }
 
