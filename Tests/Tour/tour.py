@@ -24,7 +24,7 @@ class Machine:
         self.holder.stdout.readline()
         for directory in PRIVATE:
             os.makedirs(directory, exist_ok=True)
-            self.run("mount", "-t", "tmpfs", "tmpfs", directory)
+            self.run("mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", directory)
         self.run("ip", "link", "set", "lo", "up")
 
     def command(self, *command):
