@@ -11,7 +11,7 @@ package struct LinkChange: Hashable, Sendable {
   /// Whether others may have undone what we set: apply the settings again.
   ///
   /// A route or rule that carries our mark or an address of our interface was removed, not by this
-  /// process; our interface came up or went away; or so much happened that events were lost.
+  /// process; our interface came up again or went away; or so much happened that events were lost.
   package var groundDisturbed: Bool
 
   /// The later of two changes, with what the earlier one told.

@@ -25,6 +25,7 @@ final class LinkWatch {
   private var poller: Poller
   private(set) var facts: HostFacts
   private var groundDisturbed = false
+  private var interfaceHasBeenUp: Bool
   private var burst: (began: Instant, last: Instant)?
 
   init(ownInterface: String, ground: HostGround) throws(HostError) {
@@ -33,6 +34,7 @@ final class LinkWatch {
     questions = try NetlinkSocket()
     poller = try Poller()
     facts = try HostFacts.read(from: &questions)
+    interfaceHasBeenUp = facts.interface(named: ownInterface)?.isUp ?? false
     try poller.add(events.descriptor.rawValue, token: Token.kernel)
   }
 
@@ -104,13 +106,13 @@ final class LinkWatch {
     }
   }
 
-  /// Whether our interface came up, which empties its routes before, or went away.
+  /// Whether our interface came up again, having lost its routes when it went down, or went away.
   private func isInterfaceDisturbed(since before: HostFacts) -> Bool {
     guard let was = before.interface(named: ownInterface) else { return false }
     guard let now = facts.interface(named: ownInterface), now.index == was.index else {
       return true
     }
-    return now.isUp && !was.isUp
+    return now.isUp && !was.isUp && interfaceHasBeenUp
   }
 
   /// Reads the tables again; nil when nothing that matters is different.
@@ -130,6 +132,7 @@ final class LinkWatch {
       groundDisturbed: groundDisturbed || isInterfaceDisturbed(since: before)
     )
     groundDisturbed = false
+    if facts.interface(named: ownInterface)?.isUp == true { interfaceHasBeenUp = true }
     return change.networkChanged || change.groundDisturbed ? change : nil
   }
 }
