@@ -272,7 +272,7 @@ struct HTTP1ServerTests {
       )
     }
     var limits = HTTPLimits()
-    limits.writeTimeout = .milliseconds(200)
+    limits.writeTimeout = .seconds(1)
     try await World.withServer(limits: limits, handler: handler) { _, port in
       let stream = try await World.dial(port)
       try await stream.write(Array("GET / HTTP/1.1\r\nHost: a\r\n\r\n".utf8))
