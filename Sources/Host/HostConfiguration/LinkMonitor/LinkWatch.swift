@@ -75,7 +75,7 @@ final class LinkWatch {
         guard error.code != ETIMEDOUT else { return }
         // Events were lost, or one made no sense: anything may have changed.
         groundDisturbed = true
-        noteChange()
+        return noteChange()
       }
     }
   }

@@ -8,13 +8,21 @@ struct AddressRecord: Hashable {
   var index: UInt32
   var prefix: IPPrefix
   var flags: UInt32
+  /// Who gave it, where the kernel keeps that (Linux 5.18 and later).
+  var origin: UInt8?
 
   static let fixedSize = 8
+  /// IFA_PROTO, which older headers do not have.
+  private static let attributeOrigin = 11
   static let flagTemporary: UInt32 = 0x01
   static let flagDuplicate: UInt32 = 0x08
   static let flagDeprecated: UInt32 = 0x20
   static let flagTentative: UInt32 = 0x40
   static let flagNoDuplicateDetection: UInt32 = 0x02
+
+  init(index: UInt32, prefix: IPPrefix, flags: UInt32, origin: UInt8? = nil) {
+    (self.index, self.prefix, self.flags, self.origin) = (index, prefix, flags, origin)
+  }
 
   /// Reads RTM_NEWADDR or RTM_DELADDR; nil for any other kind, and for other families.
   init?(_ message: NetlinkMessage) throws(NetlinkError) {
@@ -31,6 +39,7 @@ struct AddressRecord: Hashable {
       case Int(IFA_LOCAL): local = attribute.value
       case Int(IFA_ADDRESS): other = attribute.value
       case Int(IFA_FLAGS): flags = try attribute.integer()
+      case Self.attributeOrigin: origin = try attribute.integer()
       default: break
       }
     }
@@ -54,14 +63,22 @@ struct AddressRecord: Hashable {
   }
 
   /// Gives an interface an address.
-  static func add(_ prefix: IPPrefix, to index: UInt32, name: String) -> NetlinkRequest {
-    change(
+  static func add(
+    _ prefix: IPPrefix,
+    to index: UInt32,
+    name: String,
+    origin: UInt8
+  ) -> NetlinkRequest {
+    var request = change(
       UInt16(RTM_NEWADDR),
       flags: NetlinkRequest.Flags.create | NetlinkRequest.Flags.replace,
       prefix,
       index,
       operation: "add the address \(prefix) to \(name)"
     )
+    // Kernels that do not know it pass it over.
+    request.attribute(attributeOrigin, origin)
+    return request
   }
 
   /// Takes an address from an interface.

@@ -21,6 +21,8 @@ package struct HostRouter: ~Copyable, Sendable {
   }
 
   private var socket: NetlinkSocket
+  /// The addresses that were asked for since we began.
+  private var given: Set<IPPrefix> = []
 
   /// A conversation with the kernel of the calling thread's network namespace.
   package init() throws(HostError) { socket = try NetlinkSocket() }
@@ -48,7 +50,8 @@ package struct HostRouter: ~Copyable, Sendable {
       current.routes += try routes(family, settings.ground)
     }
     current.addresses = try addresses()
-    let plan = RouterPlan(settings, current: current, families: families)
+    given.formUnion(settings.addresses)
+    let plan = RouterPlan(settings, current: current, families: families, given: given)
     perform(plan.additions, into: &report)
     perform(plan.removals, into: &report)
     return report
@@ -62,9 +65,11 @@ package struct HostRouter: ~Copyable, Sendable {
       // The interface has gone, and its addresses with it.
       return report
     }
-    let present = try addresses().filter {
-      $0.index == link.index && !$0.prefix.address.isLinkLocal
-    }
+    let present = RouterPlan.ours(
+      try addresses().filter { $0.index == link.index },
+      settings.ground,
+      given
+    )
     var steps = present.map {
       AddressRecord.remove($0.prefix, from: link.index, name: link.name)
     }

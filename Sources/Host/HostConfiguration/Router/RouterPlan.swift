@@ -23,11 +23,12 @@ struct RouterPlan {
   init(
     _ settings: RouterSettings,
     current: Current,
-    families: Set<IPAddress.Family>
+    families: Set<IPAddress.Family>,
+    given: Set<IPPrefix> = []
   ) {
     let index = current.link.index
     configure(current.link, settings)
-    change(settings, current.addresses.filter { $0.index == index }, index, families)
+    change(settings, current.addresses.filter { $0.index == index }, index, families, given)
     change(settings.ground, current.rules, families)
     change(settings, current.routes, index, families)
   }
@@ -52,16 +53,23 @@ struct RouterPlan {
     _ settings: RouterSettings,
     _ existing: [AddressRecord],
     _ index: UInt32,
-    _ families: Set<IPAddress.Family>
+    _ families: Set<IPAddress.Family>,
+    _ given: Set<IPPrefix>
   ) {
     let wanted = settings.addresses.filter { families.contains($0.address.family) }
     let present = Set(existing.map(\.prefix))
     for prefix in wanted where !present.contains(prefix) {
-      additions.append(AddressRecord.add(prefix, to: index, name: settings.interfaceName))
+      additions.append(
+        AddressRecord.add(
+          prefix,
+          to: index,
+          name: settings.interfaceName,
+          origin: settings.ground.routeOrigin
+        )
+      )
     }
-    // The kernel itself gives every IPv6 link a link-local address.
-    for record in existing
-    where !wanted.contains(record.prefix) && !record.prefix.address.isLinkLocal {
+    for record in Self.ours(existing, settings.ground, given) where !wanted.contains(record.prefix)
+    {
       removals.append(
         AddressRecord.remove(record.prefix, from: index, name: settings.interfaceName)
       )
@@ -133,6 +141,18 @@ struct RouterPlan {
   static func ours(_ rules: [RuleRecord], _ ground: HostGround) -> [RuleRecord] {
     rules.filter {
       $0.origin == ground.routeOrigin && ground.rulePriorities.contains($0.priority)
+    }
+  }
+
+  /// Those of our interface's addresses that carry our mark, or that were given by us on a kernel
+  /// that keeps no mark.
+  static func ours(
+    _ addresses: [AddressRecord],
+    _ ground: HostGround,
+    _ given: Set<IPPrefix>
+  ) -> [AddressRecord] {
+    addresses.filter { record in
+      record.origin.map { $0 == ground.routeOrigin } ?? given.contains(record.prefix)
     }
   }
 

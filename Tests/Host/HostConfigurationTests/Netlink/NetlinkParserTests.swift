@@ -134,12 +134,15 @@ struct NetlinkParserTests {
   @Test("What is asked of the kernel reads back as it was meant")
   func roundTrip() throws {
     let prefix = try #require(IPPrefix("fd7a:115c:a1e0::7/128"))
-    let request = AddressRecord.add(prefix, to: 9, name: "martlet0").finished(sequence: 5)
+    let request = AddressRecord.add(prefix, to: 9, name: "martlet0", origin: 53).finished(
+      sequence: 5
+    )
     let message = try #require(try NetlinkMessage.parse(request[...]).first)
     #expect(message.sequence == 5)
     let address = try #require(try AddressRecord(message))
     #expect(address.prefix == prefix)
     #expect(address.index == 9)
+    #expect(address.origin == 53)
     for family in IPAddress.Family.allCases {
       for rule in RouterPlan.rules(family, HostGround()) {
         let bytes = rule.add().finished(sequence: 1)

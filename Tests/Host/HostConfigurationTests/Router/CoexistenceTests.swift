@@ -115,6 +115,43 @@ struct CoexistenceTests {
     }
   }
 
+  @Test("An address that somebody else gave our interface stays")
+  func foreignAddress() throws {
+    try RouterWorld.run { _, router in
+      _ = try router.apply(try RouterWorld.settings())
+      try OwnNetwork.shell(
+        "ip addr add 192.0.2.9/32 dev martlet0; ip addr add 2001:db8::9/128 dev martlet0 nodad"
+      )
+      let settings = try RouterWorld.settings(addresses: ["100.64.0.9/32"])
+      _ = try router.apply(settings)
+      let addresses = try OwnNetwork.ip("addr", "show", "martlet0")
+      #expect(!addresses.contains("100.64.0.1/32"))
+      #expect(!addresses.contains("fd7a:"))
+      #expect(addresses.contains("192.0.2.9/32"))
+      #expect(addresses.contains("2001:db8::9/128"))
+      _ = try router.withdraw(settings)
+      let after = try OwnNetwork.ip("addr", "show", "martlet0")
+      #expect(!after.contains("100.64"))
+      #expect(after.contains("192.0.2.9/32"))
+    }
+  }
+
+  @Test("Where the kernel keeps no mark on addresses, those that we gave are known")
+  func unmarkedAddresses() throws {
+    let message = try #require(try NetlinkCorpus.messages("link-tun").first)
+    let link = try #require(try LinkRecord(message))
+    let mine = try #require(IPPrefix("100.64.0.1/32"))
+    let theirs = try #require(IPPrefix("192.0.2.9/32"))
+    let addresses = [mine, theirs].map { AddressRecord(index: link.index, prefix: $0, flags: 0) }
+    let plan = RouterPlan(
+      RouterSettings(),
+      current: RouterPlan.Current(link: link, addresses: addresses),
+      families: [.v4],
+      given: [mine]
+    )
+    #expect(plan.removals.map(\.operation) == ["remove the address 100.64.0.1/32 from martlet0"])
+  }
+
   @Test("A TUN interface that carries our alias and outlived its daemon is removed")
   func abandonedInterface() throws {
     try OwnNetwork.run {
