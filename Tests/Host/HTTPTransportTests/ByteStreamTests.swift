@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Addressing
+import Glibc
 import Testing
 
 @testable import HTTPTransport
@@ -153,7 +154,12 @@ struct ByteStreamTests {
       bytes.isEmpty || from.port == 0 ? nil : bytes + bytes
     }
     let endpoint = try #require(responder.endpoint)
-    #expect(endpoint.port != 0)
+    let client = try Datagrams(to: endpoint.port)
+    client.send([])
+    client.send([1, 2])
+    client.send([3])
+    let answers = [client.receive(), client.receive()]
+    #expect(answers == [[1, 2, 1, 2], [3, 3]])
     do {
       _ = try await DatagramResponder.start(on: endpoint) { _, _ in nil }
       Issue.record("a port was had twice")
@@ -163,5 +169,48 @@ struct ByteStreamTests {
     await responder.shutdown()
     let again = try await DatagramResponder.start(on: endpoint) { _, _ in nil }
     await again.shutdown()
+  }
+}
+
+/// A UDP socket that talks to a port of this host.
+private struct Datagrams: ~Copyable {
+  let descriptor: Int32
+
+  init(to port: UInt16) throws {
+    descriptor = socket(AF_INET, Int32(SOCK_DGRAM.rawValue), 0)
+    var patience = timeval(tv_sec: 30, tv_usec: 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    let size = socklen_t(MemoryLayout<sockaddr_in>.size)
+    // SAFETY: both structures live through the calls that read them.
+    let isReady = unsafe withUnsafePointer(to: &address) { pointer in
+      unsafe setsockopt(
+        descriptor,
+        SOL_SOCKET,
+        SO_RCVTIMEO,
+        &patience,
+        socklen_t(MemoryLayout<timeval>.size)
+      ) == 0
+        && pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          unsafe connect(descriptor, $0, size)
+        } == 0
+    }
+    try #require(isReady)
+  }
+
+  deinit { close(descriptor) }
+
+  func send(_ bytes: [UInt8]) {
+    // SAFETY: the bytes live through the call.
+    _ = unsafe Glibc.send(descriptor, bytes, bytes.count, 0)
+  }
+
+  func receive() -> [UInt8] {
+    var buffer = [UInt8](repeating: 0, count: 2048)
+    // SAFETY: the kernel writes at most as many bytes as the buffer has.
+    let count = unsafe recv(descriptor, &buffer, buffer.count, 0)
+    return Array(buffer.prefix(max(0, count)))
   }
 }
