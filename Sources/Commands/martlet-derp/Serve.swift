@@ -44,8 +44,15 @@ enum Serve {
     } catch let error as HTTPTransportError {
       throw CommandError(error.what, code: code(of: error))
     } catch let error as HostError {
-      let isPermission = error.code == EACCES || error.code == EPERM
-      throw CommandError("\(error)", code: isPermission ? .permission : .failure)
+      throw CommandError("\(error)", code: code(of: error))
+    }
+  }
+
+  private static func code(of error: HostError) -> ExitCode {
+    switch error.code {
+    case EACCES, EPERM: .permission
+    case EWOULDBLOCK: .alreadyRunning
+    default: .failure
     }
   }
 

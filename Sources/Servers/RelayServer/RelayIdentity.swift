@@ -39,11 +39,8 @@ struct RelayIdentity: Sendable {
   let tls: TLSServerSettings?
   private let source: Source
 
-  /// Reads the identity from the state directory, making what is missing.
-  init(_ options: RelayOptions, logger: Logger) throws {
-    let store = try options.stateDirectory.map { (path) throws(HostError) in
-      try StateStore(directory: path)
-    }
+  /// Reads the identity from its store, making what is missing.
+  init(_ options: RelayOptions, in store: StateStore?, logger: Logger) throws {
     key = try Self.key(in: store, logger)
     source =
       switch options.certificate {

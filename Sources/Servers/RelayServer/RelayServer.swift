@@ -5,6 +5,7 @@ import Bytes
 import Cryptography
 package import DERP
 package import HTTPTransport
+import HostConfiguration
 import HostIO
 package import Keys
 package import Logging
@@ -21,12 +22,16 @@ package final class RelayServer: Sendable {
   }
 
   private let options: RelayOptions
+  /// Held until the shutdown: the state directory is nobody else's.
+  private let lock: Mutex<InstanceLock?>
   private let identity: RelayIdentity
   private let handshake: RelayHandshake
   let core = RelayCore()
   private let logger: Logger
   private let running = Mutex(Running())
 
+  /// The file in the state directory that is locked.
+  static let lockFile = "relay.lock"
   /// How long a connection may be idle between two requests.
   static let idleTimeout = Duration.seconds(30)
   /// How long sent data may stay unacknowledged.
@@ -37,7 +42,14 @@ package final class RelayServer: Sendable {
   /// - Throws: `RelayError`, `HTTPTransportError` or `HostError`, all made to be shown.
   package init(options: RelayOptions, logger: Logger) throws {
     (self.options, self.logger) = (options, logger)
-    identity = try RelayIdentity(options, logger: logger)
+    if let path = options.stateDirectory {
+      let store = try StateStore(directory: path, flag: "--state")
+      lock = Mutex(try InstanceLock(store, named: Self.lockFile))
+      identity = try RelayIdentity(options, in: store, logger: logger)
+    } else {
+      lock = Mutex(nil)
+      identity = try RelayIdentity(options, in: nil, logger: logger)
+    }
     handshake = RelayHandshake(privateKey: identity.key)
   }
 
@@ -217,6 +229,7 @@ package final class RelayServer: Sendable {
     for stun in stopped.stun { await stun.shutdown() }
     await core.dismissAll()
     for server in stopped.servers + stopped.plain { await server.shutdown() }
+    lock.withLock { $0 = nil }
   }
 
   // MARK: Requests

@@ -14,10 +14,25 @@ import Timing
 
 @Suite("Identity", .timeLimit(.minutes(1)))
 struct IdentityTests {
-  private func relay(in directory: String, hostname: String = "127.0.0.1") throws -> RelayServer {
-    let options = RelayOptions.local(.selfSigned, hostname: hostname)
-      .with { $0.stateDirectory = directory }
-    return try RelayServer(options: options, logger: quiet)
+  private struct Facts {
+    let publicKey: NodeKey
+    let certificateName: String
+    let certificateSHA256: [UInt8]?
+  }
+
+  private func options(in directory: String, hostname: String = "127.0.0.1") -> RelayOptions {
+    RelayOptions.local(.selfSigned, hostname: hostname).with { $0.stateDirectory = directory }
+  }
+
+  /// What a relay says of itself that was made for a moment.
+  private func relay(in directory: String, hostname: String = "127.0.0.1") throws -> Facts {
+    let options = options(in: directory, hostname: hostname)
+    let relay = try RelayServer(options: options, logger: quiet)
+    return Facts(
+      publicKey: relay.publicKey,
+      certificateName: relay.certificateName,
+      certificateSHA256: relay.certificateSHA256
+    )
   }
 
   private func mode(_ path: String) throws -> Int {
@@ -36,6 +51,21 @@ struct IdentityTests {
       #expect(try mode(directory) == 0o700)
       #expect(try mode(directory + "/relay.key") == 0o600)
       #expect(try mode(directory + "/relay.pem") == 0o600)
+    }
+  }
+
+  @Test("Two relays do not share a state directory, and the second is told who has it")
+  func sharedDirectory() async throws {
+    try await withDirectory { directory in
+      try await withRelay(options(in: directory)) { first in
+        let error = #expect(throws: HostError.self) { _ = try relay(in: directory) }
+        let text = error.map { "\($0)" } ?? ""
+        #expect(text.contains(directory))
+        #expect(text.contains("--state,") || text.hasSuffix("--state"))
+        #expect(text.contains("\(ProcessInfo.processInfo.processIdentifier)"))
+        _ = try await TestClient(to: first)
+      }
+      _ = try relay(in: directory)
     }
   }
 

@@ -14,8 +14,8 @@ package struct InstanceLock: ~Copyable, Sendable {
   /// Takes the lock of a state directory.
   ///
   /// - Throws: `HostError` with EWOULDBLOCK that names the process which holds it.
-  package init(_ store: StateStore) throws(HostError) {
-    let path = store.path(Self.fileName)
+  package init(_ store: StateStore, named name: String = fileName) throws(HostError) {
+    let path = store.path(name)
     let opened = File.open(path, O_RDWR | O_CREAT | O_NOFOLLOW)
     let file = Descriptor(owning: try check(opened, "open \(path)"))
     let locked = chost_file_lock(file.rawValue)
@@ -24,7 +24,7 @@ package struct InstanceLock: ~Copyable, Sendable {
         "use the state directory \(store.directory)",
         code: EWOULDBLOCK,
         hint: "Another daemon\(Self.holder(path)) uses it; stop that one, "
-          + "or choose another directory with --statedir"
+          + "or choose another directory with \(store.flag)"
       )
     }
     try check(locked, "lock \(path)")

@@ -24,14 +24,16 @@ package struct StateStore: Sendable {
 
   /// Where the files are.
   package let directory: String
+  /// The flag by which a person chooses another directory.
+  package let flag: String
 
   /// Opens the directory, making it where it does not exist, and makes it private where it is not.
   ///
   /// - Throws: `HostError` when it cannot be made, or is open to others and not ours alone.
-  package init(directory: String) throws(HostError) {
-    self.directory = directory
-    try Self.makeDirectories(directory)
-    try Self.makePrivate(directory)
+  package init(directory: String, flag: String = "--statedir") throws(HostError) {
+    (self.directory, self.flag) = (directory, flag)
+    try Self.makeDirectories(directory, flag)
+    try Self.makePrivate(directory, flag)
   }
 
   /// The path of a file in the directory.
@@ -126,7 +128,7 @@ package struct StateStore: Sendable {
     return .setAside(path: aside, reason: reason)
   }
 
-  private static func makeDirectories(_ path: String) throws(HostError) {
+  private static func makeDirectories(_ path: String, _ flag: String) throws(HostError) {
     var code = File.makeDirectory(path, mode: 0o700)
     if code == ENOENT, let parent = parent(of: path) {
       try makeParents(parent)
@@ -136,7 +138,7 @@ package struct StateStore: Sendable {
     throw HostError(
       "make the state directory \(path)",
       code: code,
-      hint: "Run as root, or choose another with --statedir"
+      hint: "Run as root, or choose another with \(flag)"
     )
   }
 
@@ -155,7 +157,7 @@ package struct StateStore: Sendable {
     return String(path[..<slash])
   }
 
-  private static func makePrivate(_ path: String) throws(HostError) {
+  private static func makePrivate(_ path: String, _ flag: String) throws(HostError) {
     var facts = stat()
     // SAFETY: the kernel fills the structure.
     try File.succeed(unsafe stat(path, &facts), "look at the state directory \(path)")
@@ -170,7 +172,7 @@ package struct StateStore: Sendable {
     throw HostError(
       "use \(path) as the state directory",
       code: EACCES,
-      hint: "Others may change what is in it; choose a directory of its own with --statedir"
+      hint: "Others may change what is in it; choose a directory of its own with \(flag)"
     )
   }
 }
