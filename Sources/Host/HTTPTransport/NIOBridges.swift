@@ -60,8 +60,15 @@ extension HTTPTransportError {
       case EACCES, EPERM: .notPermitted
       default: .system
       }
-    let hint = reason == .inUse ? ". Another process has that port" : ""
-    self.init(reason, "cannot listen on \(place): \(error)\(hint)")
+    let hint =
+      switch reason {
+      case .inUse: ". Another process has that port: stop that one, or choose another port"
+      case .notPermitted: ". Run as root, or choose another place"
+      default: ""
+      }
+    // SAFETY: the text is copied before anybody else may ask for one.
+    let why = (error as? IOError).map { unsafe String(cString: strerror($0.errnoCode)) }
+    self.init(reason, "cannot listen on \(place): \(why ?? "\(error)")\(hint)")
   }
 }
 

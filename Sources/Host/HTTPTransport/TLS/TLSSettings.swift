@@ -149,7 +149,8 @@ package struct TLSServerSettings: Sendable {
     } catch {
       throw HTTPTransportError(
         .system,
-        "cannot use the certificate \(certificateFile) with the key \(keyFile): \(error)"
+        "cannot use the certificate \(certificateFile) with the key \(keyFile): \(error). "
+          + "Both have to be there, in PEM, readable, and belong together"
       )
     }
   }
