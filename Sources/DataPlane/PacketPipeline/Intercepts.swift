@@ -40,7 +40,7 @@ extension Pipeline {
     case .tsmp:
       receive(TSMPMessage(packet, view), view, from: peer, at: moment, into: &effects)
       return true
-    case .icmp where view.isEchoReply:
+    case .icmp where view.isEchoReply && !pings.isEmpty:
       guard let echo = ICMPEcho(packet, view),
         let ping = pings.answered(echo, by: peer, at: moment.now)
       else { return false }

@@ -27,6 +27,8 @@ struct PingTable {
 
   init(entropy: Entropy) { self.entropy = entropy }
 
+  var isEmpty: Bool { waiting.isEmpty }
+
   var nextTimeout: Instant? { waiting.values.map(\.sentAt).min()?.advanced(by: Self.patience) }
 
   mutating func handleTimeouts(at now: Instant) {
