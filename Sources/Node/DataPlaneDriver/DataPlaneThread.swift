@@ -26,6 +26,8 @@ struct DataPlaneThread: ~Copyable {
 
   /// How many trains are taken from one descriptor before the others have their turn.
   private static let turn = 64
+  /// After how many bytes the turn is over, too: a quarter of a millisecond of work or so.
+  private static let turnBytes = 256 << 10
 
   private var devices: HostDevices
   private var pipeline: Pipeline
@@ -105,11 +107,13 @@ struct DataPlaneThread: ~Copyable {
   // MARK: From the host
 
   private mutating func readTUN(at moment: Pipeline.Moment) {
-    guard isTUNOpen else { return }
-    for _ in 0..<Self.turn {
+    var taken = 0
+    for _ in 0..<Self.turn where isTUNOpen && taken < Self.turnBytes {
       // SAFETY: the buffer belongs to this thread and outlives the call.
       switch unsafe devices.tun.read(into: read.raw) {
-      case .packet(let count): outbound(count, at: moment)
+      case .packet(let count):
+        taken += count
+        outbound(count, at: moment)
       case .wouldBlock: return perform(at: moment)
       case .gone(let code): return loseTUN(code)
       }
@@ -139,17 +143,21 @@ struct DataPlaneThread: ~Copyable {
   // MARK: From the network
 
   private mutating func receiveV4(at moment: Pipeline.Moment) {
-    for _ in 0..<Self.turn {
+    var taken = 0
+    for _ in 0..<Self.turn where taken < Self.turnBytes {
       // SAFETY: the buffer belongs to this thread and outlives the call.
       guard let train = unsafe devices.v4.receive(into: received.raw) else { return }
+      taken += train.count
       inbound(train, at: moment)
     }
   }
 
   private mutating func receiveV6(at moment: Pipeline.Moment) {
-    for _ in 0..<Self.turn {
+    var taken = 0
+    for _ in 0..<Self.turn where taken < Self.turnBytes {
       // SAFETY: the buffer belongs to this thread and outlives the call.
       guard let train = unsafe devices.v6?.receive(into: received.raw) else { return }
+      taken += train.count
       inbound(train, at: moment)
     }
   }
