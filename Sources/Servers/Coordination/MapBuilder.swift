@@ -59,8 +59,10 @@ package struct MapBuilder: Sendable {
       return full(for: receiver, at: now).map { .own($0) } ?? .nothing
     }
     guard changes.nodes.contains(receiver) else {
-      let response = common(changes, without: nil)
-      return response == MapResponse() ? .nothing : .shared(response)
+      let isNamed = changes.patches[receiver] != nil
+      let response = common(changes, without: isNamed ? receiver : nil)
+      if response == MapResponse() { return .nothing }
+      return isNamed ? .own(response) : .shared(response)
     }
     var response = common(changes, without: receiver)
     response.node = tailnet.selfView(of: node, at: now.time)
@@ -68,9 +70,9 @@ package struct MapBuilder: Sendable {
     return .own(response)
   }
 
-  /// What every receiver is told, but for itself.
+  /// What every receiver is told, but nothing of `receiver` itself.
   ///
-  /// A patch may also reach the node that it is about, which ignores it.
+  /// Stock clients that find a patch about themselves beside others do not take the others in.
   private func common(_ changes: ChangeSummary, without receiver: NodeID?) -> MapResponse {
     var response = MapResponse()
     let changed = changes.nodes.sorted().filter { $0 != receiver }.compactMap { tailnet.views[$0] }

@@ -31,7 +31,11 @@ extension Tailnet {
       return .unknownNode
     }
     let before = node
-    if !request.discoKey.isZero { node.discoKey = request.discoKey }
+    if !request.discoKey.isZero, node.discoKey != request.discoKey {
+      node.discoKey = request.discoKey
+      // Clients take a new discovery key only with news of when its node was seen.
+      if !isOnline(node.id) { node.lastSeen = now.time }
+    }
     if request.version > 0 { node.capabilityVersion = request.version }
     // A stream that comes with no endpoints tells nothing about them; an update does.
     if !request.stream || !request.endpoints.isEmpty {
