@@ -124,7 +124,10 @@ extension DataPlaneTests {
       )
       await #expect(throws: (any Error).self) { try await node.dial(mark: 0, timeout: .seconds(5)) }
       let right = try #require(relay.map().regions[TestRelay.region]?.nodes.first)
-      let stream = try await right.dial(mark: 0, timeout: .seconds(5))
+      let stream = try await right.dial(mark: 0x1234, timeout: .seconds(5))
+      // Our own traffic is known by its mark, relays included.
+      let sockets = NamespaceHost.run("ss", ["-Htne", "dport = \(right.derpPort)"]).output
+      #expect(sockets.contains("fwmark:0x1234"))
       stream.abort()
       await relay.stop()
     }
