@@ -43,6 +43,7 @@ package final class ControlServer: Sendable {
   ) async throws {
     self.state = state
     socketPath = options.socketPath
+    OpenFiles.raiseLimit()
     var entropy = Entropy.system
     let isFirstStart = !state.hasFile(Self.keyFile)
     store = try Self.openStore(in: state, mayCreate: isFirstStart)

@@ -179,9 +179,27 @@ final class TestClient: Sendable {
   let hostname: String
   let connection: HTTP2Connection
 
-  init(
+  convenience init(
     _ hostname: String,
     of server: TestServer,
+    machineKey: MachinePrivateKey? = nil,
+    nodeKey: NodeKey? = nil,
+    version: UInt16 = UInt16(CapabilityVersion.current)
+  ) async throws {
+    try await self.init(
+      hostname,
+      at: server.endpoint.port,
+      of: server.server.publicKey,
+      machineKey: machineKey,
+      nodeKey: nodeKey,
+      version: version
+    )
+  }
+
+  init(
+    _ hostname: String,
+    at port: UInt16,
+    of serverKey: MachineKey,
     machineKey: MachinePrivateKey? = nil,
     nodeKey: NodeKey? = nil,
     version: UInt16 = UInt16(CapabilityVersion.current)
@@ -191,20 +209,21 @@ final class TestClient: Sendable {
     self.machineKey = machineKey ?? .generate(using: &entropy)
     self.nodeKey = nodeKey ?? NodePrivateKey.generate(using: &entropy).publicKey
     discoKey = DiscoPrivateKey.generate(using: &entropy).publicKey
-    connection = try await Self.connect(to: server, as: self.machineKey, version)
+    connection = try await Self.connect(to: serverKey, at: port, as: self.machineKey, version)
   }
 
   private static func connect(
-    to server: TestServer,
+    to serverKey: MachineKey,
+    at port: UInt16,
     as machineKey: MachinePrivateKey,
     _ version: UInt16
   ) async throws -> HTTP2Connection {
     let initiator = try ControlHandshake.Initiator(
       machineKey: machineKey,
-      serverKey: server.server.publicKey,
+      serverKey: serverKey,
       version: version
     )
-    let stream = try await Dialer().dial(host: "127.0.0.1", port: server.endpoint.port)
+    let stream = try await Dialer().dial(host: "127.0.0.1", port: port)
     _ = try await HTTPClient.upgrade(
       stream,
       method: "POST",
@@ -293,14 +312,18 @@ final class TestClient: Sendable {
     var request = mapRequest
     request.stream = true
     change(&request)
-    let response = try await connection.request(
+    return TestStream(try await openStream(request), compressed: request.compress == "zstd")
+  }
+
+  /// The bytes of a map stream as they come.
+  func openStream(_ request: MapRequest) async throws -> HTTPClientResponse {
+    try await connection.request(
       "POST",
       host: "unused",
       path: "/machine/map",
       body: request.json,
       timeout: nil
     )
-    return TestStream(response, compressed: request.compress == "zstd")
   }
 }
 
