@@ -64,6 +64,8 @@ final class ClientOpening: ChannelInboundHandler, RemovableChannelHandler {
 
   /// The stream, in our place; on the event loop, as soon as the connection is up.
   func makeStream() throws -> ByteStream {
+    // It may be on its way down for this already.
+    if let error = failure.error { throw HTTPTransportError(reading: error) }
     guard let context else { throw ChannelError.ioOnClosedChannel }
     let stream = ByteStream(
       channel: context.channel,

@@ -103,7 +103,6 @@ struct HTTP1ClientTests {
         Issue.record("silence counted as an answer")
       } catch let error as HTTPTransportError {
         #expect(error.reason == .timedOut)
-        #expect(error.description == "silent did not answer in time")
       }
       release.set()
     }

@@ -100,7 +100,7 @@ struct HTTP2Tests {
       )
     }
     var limits = HTTPLimits()
-    limits.writeTimeout = .seconds(2)
+    limits.writeTimeout = .seconds(4)
     try await HTTP2World.withConnection(limits: limits, handler: handler) { connection in
       let response = try await connection.request("GET", host: "a", path: "/")
       await ended.wait()
