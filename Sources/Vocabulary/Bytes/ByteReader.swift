@@ -8,7 +8,7 @@ public struct TruncatedError: Error, Hashable, Sendable {
   public let got: Int
 
   /// A field of `needed` bytes met `got`.
-  public init(needed: Int, got: Int) {
+  @inlinable public init(needed: Int, got: Int) {
     self.needed = needed
     self.got = got
   }
@@ -19,27 +19,28 @@ public struct TruncatedError: Error, Hashable, Sendable {
 /// For messages of a control kind (discovery, relay frames, handshakes). Bulk packets are read in
 /// place by `Packets`.
 public struct ByteReader: Sendable {
-  private let bytes: ArraySlice<UInt8>
-  private var position: Int
+  @usableFromInline let bytes: ArraySlice<UInt8>
+  @usableFromInline var position: Int
 
   /// A reader at the start of `bytes`.
-  public init(_ bytes: [UInt8]) { self.init(bytes[...]) }
+  @inlinable public init(_ bytes: [UInt8]) { self.init(bytes[...]) }
 
   /// A reader at the start of `bytes`.
-  public init(_ bytes: ArraySlice<UInt8>) {
+  @inlinable public init(_ bytes: ArraySlice<UInt8>) {
     self.bytes = bytes
     self.position = bytes.startIndex
   }
 
   /// How many bytes are left.
-  public var remaining: Int { bytes.endIndex - position }
+  @inlinable public var remaining: Int { bytes.endIndex - position }
 
   /// Whether nothing is left.
-  public var isAtEnd: Bool { remaining == 0 }
+  @inlinable public var isAtEnd: Bool { remaining == 0 }
 
   /// The next `count` bytes.
   ///
   /// - Throws: `TruncatedError` when fewer are left, or `count` is negative; nothing is consumed then.
+  @inlinable
   public mutating func take(_ count: Int) throws(TruncatedError) -> ArraySlice<UInt8> {
     guard count >= 0, count <= remaining else {
       throw TruncatedError(needed: count, got: remaining)
@@ -49,21 +50,27 @@ public struct ByteReader: Sendable {
   }
 
   /// Everything that is left.
+  @inlinable
   public mutating func takeRest() -> ArraySlice<UInt8> {
     defer { position = bytes.endIndex }
     return bytes[position...]
   }
 
   /// The next byte.
+  @inlinable
   public mutating func uint8() throws(TruncatedError) -> UInt8 { try bigEndian() }
   /// The next two bytes, most significant first.
+  @inlinable
   public mutating func uint16() throws(TruncatedError) -> UInt16 { try bigEndian() }
   /// The next four bytes, most significant first.
+  @inlinable
   public mutating func uint32() throws(TruncatedError) -> UInt32 { try bigEndian() }
   /// The next eight bytes, most significant first.
+  @inlinable
   public mutating func uint64() throws(TruncatedError) -> UInt64 { try bigEndian() }
 
   /// The next integer, most significant byte first.
+  @inlinable
   public mutating func bigEndian<Value: FixedWidthInteger>(
     _: Value.Type = Value.self
   ) throws(TruncatedError) -> Value {
@@ -75,6 +82,7 @@ public struct ByteReader: Sendable {
   }
 
   /// The next integer, least significant byte first.
+  @inlinable
   public mutating func littleEndian<Value: FixedWidthInteger>(
     _: Value.Type = Value.self
   ) throws(TruncatedError) -> Value {
