@@ -172,6 +172,7 @@ def neighbour(world):
         host.run("ip", "rule", "add", "priority", priority, "fwmark", mark, "lookup", table)
     host.run("ip", "rule", "add", "priority", "5270", "lookup", "52")
     host.run("nft", "add", "table", "inet", "neighbour")
+    eventually("addresses settle", lambda: "tentative" not in host.run("ip", "address").stdout)
     before = footprint(host)
     node.start()
     node.up(world.control)
@@ -202,6 +203,31 @@ def unprivileged(world):
     refused = run(*node.host.command(*drop, BINARIES / "martlet", "--socket", node.socket, "down"), check=False)
     assert refused.returncode != 0 and "denied" in refused.stderr.lower(), refused
     assert node.status()["BackendState"] == "Running"
+
+
+@test("health tells that the coordination server is away, and no more once it is back")
+def health(world):
+    node = world.first
+    assert not node.status().get("Health"), node.status()["Health"]
+    world.control.daemon.kill()
+    told = eventually("a warning names the server", lambda: [
+        text for text in node.status().get("Health") or [] if world.control.url in text])
+    assert "not reached" in told[0], told
+    assert node.status()["BackendState"] == "Running"
+    assert world.control.url in node.call("status").stdout + node.call("status").stderr
+    world.control.start()
+    eventually("the warning is gone", lambda: not node.status().get("Health"))
+
+
+@test("what this node does not serve yet is refused by name, and nothing changes")
+def unserved(world):
+    node = world.first
+    before = node.call("get", "--json", check=False).stdout
+    for flag, named in (("--ssh", "SSH"), ("--exit-node=100.64.0.9", "exit node"),
+                        ("--advertise-routes=10.0.0.0/8", "routes")):
+        refused = node.call("set", flag, check=False)
+        assert refused.returncode != 0 and named in refused.stderr, (flag, refused)
+    assert node.call("get", "--json", check=False).stdout == before
 
 
 @test("down and up change the state; the interface follows")

@@ -115,6 +115,17 @@ def same_network(lab):
     assert address in lab.hosts["lan2"].addresses(), f"{address} is not the neighbour's own address"
 
 
+@test("shields up let answers in and nothing else, and down again everything")
+def shields(lab):
+    one, other = lab.node("lan1"), lab.node("lan2")
+    eventually("a ping", lambda: other.reaches(one))
+    one.call("set", "--shields-up")
+    eventually("nothing comes in", lambda: not other.reaches(one))
+    assert one.reaches(other)
+    one.call("set", "--shields-up=false")
+    eventually("it comes in again", lambda: other.reaches(one))
+
+
 @test("two nodes behind friendly NATs punch through and talk directly")
 def friendly(lab):
     lab.nat("easy", "home1", "home2")
