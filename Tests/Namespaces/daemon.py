@@ -251,6 +251,22 @@ def logout(world):
         address in listed["ip_addresses"] and not listed.get("expired") for listed in world.control.nodes()))
 
 
+@test("a key that serves no more is refused with the reason, and another one lets the node in")
+def spent(world):
+    key = world.control.key()
+    first = world.node(14).start()
+    first.up(world.control, key)
+    second = world.node(15).start()
+    refused = second.call("up", "--login-server", world.control.url, "--auth-key", key, "--timeout", "30s", check=False)
+    assert refused.returncode != 0 and "used" in refused.stderr, refused
+    assert key.rsplit("-", 1)[1] not in refused.stderr + second.daemon.log.read_text(), "the key is shown"
+    assert second.status()["BackendState"] == "NeedsLogin"
+    second.up(world.control)
+    assert second.status()["BackendState"] == "Running"
+    first.daemon.stop()
+    second.daemon.stop()
+
+
 @test("interactive login waits for the administrator's command line")
 def interactive(world):
     node = world.node(13).start()

@@ -7,7 +7,7 @@ struct LoginFacts: Hashable, Sendable {
   var wantsRunning = false
   var isLoggedOut = false
   var hasNodeKey = false
-  /// The server waits for a person to open a page.
+  /// The login goes on only when a person does something: opens a page, or brings another key.
   var isAwaitingPerson = false
   var hasNetmap = false
   var isKeyExpired = false

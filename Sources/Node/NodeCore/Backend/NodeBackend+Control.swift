@@ -15,6 +15,7 @@ extension NodeBackend {
   /// Starts to talk with the coordination server, in place of any earlier conversation.
   func startClient() {
     stopClient()
+    isRefused = false
     do {
       let server = try ServerURL(preferences.controlURL)
       let login = try currentLogin()
@@ -192,6 +193,7 @@ extension NodeBackend {
     logger.error("the coordination server refuses the login", metadata: ["why": "\(reason)"])
     (authKey, authURL, isPageWanted) = ("", "", false)
     stopClient()
+    isRefused = true
     forgetNetmap()
     scheduleReconfigure()
     warn(.loginFailed, "The coordination server refuses the login: \(reason)")

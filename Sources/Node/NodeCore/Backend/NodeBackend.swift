@@ -49,6 +49,8 @@ package actor NodeBackend {
   var authKey = ""
   var authURL = ""
   var isPageWanted = false
+  /// Whether the server has turned the last login down.
+  var isRefused = false
   var isControlConnected = false
   var controlFailures = 0
 
@@ -205,7 +207,7 @@ package actor NodeBackend {
     facts.wantsRunning = preferences.wantRunning
     facts.isLoggedOut = preferences.loggedOut
     facts.hasNodeKey = nodeKey != nil
-    facts.isAwaitingPerson = !authURL.isEmpty
+    facts.isAwaitingPerson = !authURL.isEmpty || isRefused
     facts.hasNetmap = own != nil
     facts.isKeyExpired = own.map { netmap?.isExpired($0, at: now) ?? false } ?? false
     facts.isMachineAuthorized = own?.machineAuthorized ?? true
