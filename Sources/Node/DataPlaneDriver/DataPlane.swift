@@ -101,7 +101,7 @@ package final class DataPlane: Sendable {
       try DataPlaneThread(devices, options, mailbox: mailbox, wake: wake, ways: ways)
     )
     let (mailbox, questions) = (mailbox, questions)
-    return try DataThread(name: "martlet-data") {
+    return try DataThread(name: "data-\(interfaceName)") {
       if var thread = loop.withLock({ $0.take() }) { thread.run() }
       for mail in mailbox.close() {
         if case .status(let continuation) = mail { continuation.resume(returning: nil) }

@@ -22,7 +22,8 @@ package enum DataPlaneEvent: Sendable {
   case pathTrace(Magicsock.Effects.Trace)
   /// A relay is connected.
   case relayUp(RegionID)
-  /// A relay was left, or lost for the reason given.
+  /// A relay was left, or was lost or could not be reached for the reason given; told once until it is
+  /// up.
   case relayDown(RegionID, because: String?)
   /// What a relay says is wrong with it; nil when it is well again.
   case relayHealth(RegionID, String?)

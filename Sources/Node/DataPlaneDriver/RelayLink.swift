@@ -46,6 +46,7 @@ actor RelayLink {
   private var session: ClientSession?
   private var stream: ByteStream?
   private var isUp = false
+  private var isToldDown = false
   /// How long to wait before the next attempt; outlives the link, so that a dead relay that many
   /// packets want is not dialled for each.
   private(set) var backoff: Backoff
@@ -83,6 +84,7 @@ actor RelayLink {
       case .failed(let why):
         logger.debug("relay failed", metadata: ["region": "\(region.id)", "reason": "\(why)"])
         let wait = backoff.next(using: &entropy)
+        noteDown(because: why)
         guard isHome || outbox.used != used else { return }
         await pause(wait)
       }
@@ -227,11 +229,18 @@ actor RelayLink {
     isUp = false
     if case .failed(let why) = ending {
       mailbox.post(.relayClosed(region.id, failed: true))
-      report.yield(.relayDown(region.id, because: why))
+      noteDown(because: why)
     } else {
       mailbox.post(.relayClosed(region.id, failed: false))
-      report.yield(.relayDown(region.id, because: nil))
+      noteDown(because: nil)
     }
+  }
+
+  /// Tells that there is no connection, once until there is one.
+  private func noteDown(because why: String?) {
+    guard !isToldDown else { return }
+    isToldDown = true
+    report.yield(.relayDown(region.id, because: why))
   }
 
   // MARK: Reading
@@ -269,7 +278,7 @@ actor RelayLink {
   private func handle(_ event: ClientSession.Event) {
     switch event {
     case .connected:
-      isUp = true
+      (isUp, isToldDown) = (true, false)
       backoff.reset()
       mailbox.post(.relayConnected(region.id))
       report.yield(.relayUp(region.id))

@@ -67,7 +67,7 @@ extension DataPlaneTests {
         from: one.host,
         to: two.host,
         at: two.v4,
-        count: 400 * 16_384,
+        count: 250 * 16_384,
         pause: 0.02
       )
       try await two.log.wait(for: "a direct path") { $0.isUpgrade() }
@@ -80,7 +80,7 @@ extension DataPlaneTests {
       try await one.log.wait(for: "a direct path") {
         $0.isUpgrade(to: Endpoint(new, port: two.plane.port))
       }
-      #expect(try await transfer == Transfer.Receipt(count: 400 * 16_384, isIntact: true))
+      #expect(try await transfer == Transfer.Receipt(count: 250 * 16_384, isIntact: true))
       #expect(await one.counters().inbound.relay.packets == 0)
       await one.plane.shutdown()
       await two.plane.shutdown()
@@ -129,14 +129,14 @@ extension DataPlaneTests {
       weak let plane = nodes?.0.plane
       if let (one, two) = nodes {
         _ = try await one.plane.ping(two.id, .tsmp).get()
-        #expect(ProcessFacts.threads(named: "martlet-data").count == 2)
+        #expect(ProcessFacts.threads(named: "data-tunnel0").count == 2)
         #expect(hosts.allSatisfy { $0.execute("ss", "-Huan").output.contains(":41641") })
         await one.plane.shutdown()
         await two.plane.shutdown()
         #expect(await one.plane.status() == nil)
         await one.plane.shutdown()
       }
-      #expect(ProcessFacts.threads(named: "martlet-data").isEmpty)
+      #expect(ProcessFacts.threads(named: "data-tunnel0").isEmpty)
       for host in hosts {
         #expect(host.ip("link", "show", "tunnel0").status != 0)
         #expect(host.execute("ss", "-Huan").output.isEmpty)

@@ -67,7 +67,7 @@ extension DataPlaneTests {
     func upgradeAndFallBack() async throws {
       let (one, two, relay) = try await relayed(tellsKey: true)
       _ = try await one.plane.ping(two.id, .tsmp).get()
-      let count = 1200 * 16_384
+      let count = 700 * 16_384
       async let transfer = Transfer.run(
         from: one.host,
         to: two.host,
@@ -112,6 +112,24 @@ extension DataPlaneTests {
       for node in [one, two] { try await node.log.wait(for: "the relay") { $0.isRelayUp } }
       #expect(try await transfer == Transfer.Receipt(count: count, isIntact: true))
       await end(one, two, relay: relay)
+    }
+
+    @Test(
+      "A home relay that cannot be trusted is told of, with the reason",
+      .timeLimit(.minutes(1))
+    )
+    func untrusted() async throws {
+      let relay = try TestRelay()
+      try await relay.start()
+      let node = try TestNode(6)
+      try node.plane.start()
+      await node.plane.networkChanged(addresses: [IPAddress(192, 0, 2, 1)], isMajor: true)
+      await node.configure([], relays: relay.map(pin: String(repeating: "ab", count: 32)))
+      try await node.log.wait(for: "the reason") {
+        if case .relayDown(TestRelay.region, .some) = $0 { true } else { false }
+      }
+      #expect(relay.counters.accepts == 0)
+      await end(node, relay: relay)
     }
 
     @Test("A relay that shows another certificate than the pinned one is not used")
