@@ -30,10 +30,13 @@ extension Tailnet {
     guard let node = nodes[id] else { return }
     var state = presence[id] ?? Presence()
     state.streams += 1
+    let wasAway = !state.isOnline
     (state.left, state.offlineDeadline, state.forgetDeadline) = (nil, nil, nil)
     state.isOnline = true
     presence[id] = state
-    refreshView(of: node, at: now, into: &effects)
+    // Written down now too: whoever stops us with force does not let us write when it leaves.
+    guard wasAway else { return refreshView(of: node, at: now, into: &effects) }
+    putLastSeen(now.time, of: id, at: now, into: &effects)
   }
 
   /// A map stream of a node has ended; others are told only when no other begins soon.

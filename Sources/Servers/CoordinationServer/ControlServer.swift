@@ -72,6 +72,7 @@ package final class ControlServer: Sendable {
     )
     var limits = HTTPLimits()
     limits.maximumConnections = options.maximumMachines
+    limits.maximumBodyBytes = 16 * 1024
     let machines = try await HTTPServer.start(
       on: options.listen.map { .tcp($0) },
       tls: options.tls,

@@ -148,6 +148,25 @@ struct HostileClientsTests {
     }
   }
 
+  @Test("A connection that nobody uses is ended")
+  func idle() async throws {
+    try await TestServer.run { server in
+      func dialed() async throws -> ByteStream {
+        try await Dialer().dial(host: "127.0.0.1", port: server.endpoint.port)
+      }
+      let unused = try await dialed()
+      let guarding = Idleness(of: unused, limit: .milliseconds(1))
+      await unused.waitUntilClosed()
+      #expect(unused.failure?.reason == .timedOut)
+      withExtendedLifetime(guarding) {}
+      let used = try await dialed()
+      let idleness = Idleness(of: used, limit: .seconds(3600))
+      let response = await idleness.watch { Answer.empty(200) }
+      #expect(response.status == 200 && used.failure == nil)
+      used.abort()
+    }
+  }
+
   @Test(
     "Facts that cannot be right are refused or ignored, and the others never see them",
     arguments: [

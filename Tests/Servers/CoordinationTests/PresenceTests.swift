@@ -26,6 +26,7 @@ struct PresenceTests {
     let machine = world.machine()
     let node = try world.joined(machine, of: try world.user())
     world.act { $0.connected(node.id, at: $1, into: &$3) }
+    #expect(world.mutations.contains(.lastSeen(node.id, world.now.time)))
     world.advance(by: .seconds(100))
     let left = world.now.time
     world.act { tailnet, now, _, _ in tailnet.disconnected(node.id, at: now) }
