@@ -106,7 +106,9 @@ package struct FlagStyle: Sendable {
 
   private static func set(_ name: String, _ value: String?) -> [String] {
     guard let value else { return [dashes(name) + name] }
-    return name.count == 1 ? ["-" + name, value] : ["--\(name)=\(value)"]
+    // After `=` an empty value would be none.
+    let isApart = name.count == 1 || value.isEmpty
+    return isApart ? [dashes(name) + name, value] : ["--\(name)=\(value)"]
   }
 
   private static func dashes(_ name: String) -> String { name.count == 1 ? "-" : "--" }

@@ -104,11 +104,7 @@ package struct Settings: Sendable {
   /// The name is that of the flag, of the variable, or of the key and its file: wherever the value
   /// came from.
   package func wrong(_ name: String, _ what: String, hint: String = "") -> CommandError {
-    CommandError(
-      "\(title(of: name)) \(what)",
-      hint: hint,
-      code: isFromFlag(name) ? .usage : .configuration
-    )
+    CommandError("\(title(of: name)) \(what)", hint: hint, code: .configuration)
   }
 
   /// The setting `name` as the person calls it who gave it.
@@ -146,10 +142,10 @@ package struct Settings: Sendable {
     _ parse: (String) -> Value?
   ) throws(CommandError) -> Value {
     guard let value = parse(text) else {
-      throw wrong(
-        name,
-        "cannot be \"\(maskingKeys(text))\"",
-        hint: "It takes \(expectation)."
+      throw CommandError(
+        "\(title(of: name)) cannot be \"\(maskingKeys(text))\"",
+        hint: "It takes \(expectation).",
+        code: isFromFlag(name) ? .usage : .configuration
       )
     }
     return value

@@ -14,7 +14,8 @@ struct AdminClient {
 
   private let path: String
 
-  init(_ invocation: Command.Invocation) { path = invocation.arguments[Shared.socket] }
+  /// Speaks to the server whose socket is at `path`.
+  init(_ path: String) { self.path = path }
 
   /// The answer to a request of the API, `path` being what follows `/api/v1/`.
   ///
@@ -76,58 +77,6 @@ struct AdminClient {
       }
     }
     return result
-  }
-}
-
-/// Shows an answer in the way that was asked for.
-struct Presenter {
-  private enum Form {
-    case table
-    case json
-    case jsonLine
-  }
-
-  private let form: Form
-  private let output: Output
-
-  init(_ invocation: Command.Invocation) throws(CommandError) {
-    output = invocation.output
-    switch invocation.arguments[Shared.output] {
-    case "table", "": form = .table
-    case "json": form = .json
-    case "json-line": form = .jsonLine
-    case let other:
-      throw .usage(
-        "invalid value \"\(other)\" for --output",
-        hint: "It takes table, json or json-line."
-      )
-    }
-  }
-
-  /// Shows a value as JSON, or what `table` makes of it.
-  func show(_ value: JSONValue, table: () -> String) {
-    switch form {
-    case .table: output.print(table(), terminator: "")
-    case .json: output.print(value.forScripts.text(indentation: "\t"))
-    case .jsonLine: output.print(value.forScripts.text())
-    }
-  }
-}
-
-extension Command.Invocation {
-  /// The arguments, of which there have to be exactly as many as there are names for them.
-  func operands(_ names: String...) throws(CommandError) -> [String] {
-    let given = arguments.rest
-    guard given.count == names.count else {
-      let wanted = names.map { "<\($0)>" }.joined(separator: " ")
-      throw .usage(
-        given.count < names.count
-          ? "missing argument: \(names[given.count])"
-          : "too many arguments: \(maskingKeys(given.dropFirst(names.count).joined(separator: " ")))",
-        hint: "Usage: \(path.joined(separator: " ")) \(wanted)"
-      )
-    }
-    return given
   }
 }
 

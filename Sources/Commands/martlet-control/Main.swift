@@ -1,64 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import CommandLine
 
 /// The coordination server, and its administrator's command line.
 @main
-struct Main {
-  static func main() async {
-    Termination.ignoreBrokenPipes()
-    let code = await root.run(ProcessFacts.arguments, environment: ProcessFacts.environment)
-    ProcessFacts.exit(code)
-  }
-
-  /// Everything that `martlet-control` can do.
-  static let root = Command(
-    "martlet-control",
-    summary: "Coordinates a private network: who is in it, and who may reach whom.",
-    usage: "[flags] <subcommand>",
+struct MartletControl: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "martlet-control",
+    abstract: "Coordinates a private network: who is in it, and who may reach whom.",
     discussion: """
-      'serve' runs the server. Every other subcommand speaks to the running server over its socket,
-      which only root and the server's own user may use.
+      'serve' runs the server. Every other subcommand speaks to the running server over its socket, \
+      which only root and the server's own user may use. Flags that take true|false mean true when \
+      they stand alone.
 
-      Exit codes: 0 done, 1 failed, 2 not understood, 3 wrong configuration, 4 not permitted,
+      Exit codes: 0 done, 1 failed, 2 not understood, 3 wrong configuration, 4 not permitted, \
       5 another instance holds the state or the port.
       """,
-    flags: [Shared.socket, Shared.output, Shared.version],
-    subcommands: [Serve.command, Users.command, Nodes.command, PreAuthKeys.command, Auth.command]
-      + [Audit.command, VersionCommand.command],
-    action: { invocation in
-      guard invocation.arguments[Shared.version] else {
-        throw CommandError.usage(
-          "missing subcommand",
-          hint: "martlet-control --help lists them."
-        )
-      }
-      invocation.output.print(Version.long)
-    }
+    version: Version.long,
+    subcommands: [
+      ServeCommand.self, UsersCommand.self, NodesCommand.self, PreAuthKeysCommand.self,
+      AuthCommand.self, AuditCommand.self, VersionCommand.self,
+    ]
   )
+
+  @OptionGroup var shared: SharedFlags
+
+  static func main() async { await Program.main(MartletControl.self) }
+
+  func run() throws {
+    throw CommandError.usage("missing subcommand", hint: "martlet-control --help lists them.")
+  }
 }
 
 /// Flags that several subcommands take.
-enum Shared {
-  static let socket = Flag<String>(
-    "socket",
-    default: "/run/martlet/control.sock",
-    environment: "MARTLET_CONTROL_SOCKET",
-    help: "the unix socket of the administrator's interface"
+struct SharedFlags: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "The socket of the administrator's interface (or MARTLET_CONTROL_SOCKET; \(AdminSocket.path)).",
+      valueName: "path"
+    )
   )
-  static let output = Flag<String>(
-    "output",
-    default: "table",
-    help: "how to show what was asked for: table, json or json-line"
+  var socket: String?
+  @Option(
+    help: ArgumentHelp("How to show what was asked for: table, json or json-line (table).")
   )
-  static let version = Flag<Bool>("version", help: "print the version")
+  var output: OutputForm?
 }
 
-enum VersionCommand {
-  static let command = Command(
-    "version",
-    summary: "Print the version.",
-    usage: "",
-    action: { invocation in invocation.output.print(Version.long) }
+/// How an answer is shown.
+enum OutputForm: String, ExpressibleByArgument, CaseIterable {
+  case table
+  case json
+  case jsonLine = "json-line"
+}
+
+/// `martlet-control version`: what this build calls itself.
+struct VersionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "version",
+    abstract: "Print the version."
   )
+
+  func run() { output.print(Version.long) }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import CommandLine
 import JSON
 
@@ -8,179 +9,197 @@ import Glibc
 #endif
 
 /// `martlet-control nodes`: the machines of the network.
-enum Nodes {
-  private static let user = Flag<String>("user", default: "", help: "a user's name or number")
-  private static let tags = Flag<[String]>(
-    "tags",
-    default: [],
-    help: "tags, with commas between them: tag:web,tag:db"
-  )
-  private static let expiry = Flag<String>(
-    "at",
-    default: "",
-    help: "when the key ends, such as 2026-01-31T12:00:00Z; now when not given"
-  )
-  private static let never = Flag<Bool>("never", help: "let the key not end at all")
-  private static let name = Flag<String>("name", default: "", help: "the name it gets")
-  private static let key = Flag<String>(
-    "public-key",
-    default: "",
-    help: "its public key, as 'wg show' prints it or as nodekey:HEX"
-  )
-  private static let endpoint = Flag<[String]>(
-    "endpoint",
-    default: [],
-    help: "where it is reached: 192.0.2.1:51820; several with commas between them"
-  )
-  private static let force = Flag<Bool>("force", help: "do not ask whether you are sure")
-
-  static let command = Command(
-    "nodes",
-    summary: "List, show, rename, tag, expire and delete nodes.",
-    usage: "<subcommand>",
-    subcommands: [list, show, rename, tag, expire, delete, addWireGuard]
+struct NodesCommand: CommandGroup {
+  static let configuration = CommandConfiguration(
+    commandName: "nodes",
+    abstract: "List, show, rename, tag, expire and delete nodes.",
+    subcommands: [
+      List.self, Show.self, Rename.self, Tag.self, Expire.self, Delete.self, AddWireGuard.self,
+    ]
   )
 
-  private static let list = Command(
-    "list",
-    summary: "List the nodes.",
-    flags: [user],
-    action: { invocation in
-      _ = try invocation.operands()
-      let presenter = try Presenter(invocation)
-      let owner = invocation.arguments[user]
-      let query = owner.isEmpty ? "" : "?user=" + AdminClient.quoted(owner)
-      let answer = try await AdminClient(invocation).call("GET", "node" + query)
-      let nodes = answer["nodes"] ?? []
-      presenter.show(nodes) { table(of: nodes.array ?? []) }
-    }
-  )
+  struct List: AdminCommand {
+    static let configuration = CommandConfiguration(abstract: "List the nodes.")
 
-  private static let show = Command(
-    "show",
-    summary: "Show all that is known of a node.",
-    usage: "<name or number>",
-    action: { invocation in
-      let name = try invocation.operands("node")[0]
-      let presenter = try Presenter(invocation)
-      let answer = try await AdminClient(invocation).call("GET", path(name))
-      let node = answer["node"] ?? .null
-      presenter.show(node) { details(of: node) }
-    }
-  )
+    @OptionGroup var shared: SharedFlags
+    @Option(help: ArgumentHelp("Of that user only: a name or number.", valueName: "user"))
+    var user: String?
 
-  private static let rename = Command(
-    "rename",
-    summary: "Give a node a name that its host name no longer changes.",
-    usage: "<name or number> <new name>",
-    action: { invocation in
-      let names = try invocation.operands("node", "new name")
-      let presenter = try Presenter(invocation)
-      let answer = try await AdminClient(invocation).call(
-        "POST",
-        path(names[0]) + "/rename/" + AdminClient.quoted(names[1])
-      )
-      let node = answer["node"] ?? .null
-      presenter.show(node) { "Node \(node.cell("id")) is now \(node.cell("givenName")).\n" }
-    }
-  )
-
-  private static let tag = Command(
-    "tag",
-    summary: "Give a node tags; it belongs to no user then, and its key does not end.",
-    usage: "--tags <list> <name or number>",
-    flags: [tags],
-    action: { invocation in
-      let name = try invocation.operands("node")[0]
-      let presenter = try Presenter(invocation)
-      let wanted = invocation.arguments[tags].map { JSONValue.string($0) }
-      let answer = try await AdminClient(invocation).call(
-        "POST",
-        path(name) + "/tags",
-        ["tags": .array(wanted)]
-      )
-      let node = answer["node"] ?? .null
-      presenter.show(node) { "Node \(node.cell("givenName")) has \(node.cell("tags")).\n" }
-    }
-  )
-
-  private static let expire = Command(
-    "expire",
-    summary: "End a node's key: it loses access at once and must log in again.",
-    usage: "[flags] <name or number>",
-    flags: [expiry, never],
-    action: { invocation in
-      let name = try invocation.operands("node")[0]
-      let presenter = try Presenter(invocation)
-      let time = invocation.arguments[expiry]
-      let answer = try await AdminClient(invocation).call(
-        "POST",
-        path(name) + "/expire",
-        [
-          "expiry": time.isEmpty ? .null : .string(time),
-          "disableExpiry": .bool(invocation.arguments[never]),
-        ]
-      )
-      let node = answer["node"] ?? .null
-      presenter.show(node) {
-        let end = node.timeCell("expiry", none: "never")
-        return "The key of \(node.cell("givenName")) ends: \(end).\n"
-      }
-    }
-  )
-
-  private static let delete = Command(
-    "delete",
-    summary: "Forget a node: it loses access at once.",
-    usage: "[--force] <name or number>",
-    flags: [force],
-    action: { invocation in
-      let name = try invocation.operands("node")[0]
-      let presenter = try Presenter(invocation)
-      if !invocation.arguments[force] { try confirm("Delete node \(name)?", invocation.output) }
-      let answer = try await AdminClient(invocation).call("DELETE", path(name))
-      presenter.show(answer) { "Node \(name) deleted.\n" }
-    }
-  )
-
-  private static let addWireGuard = Command(
-    "add-wireguard",
-    summary: "Write in a plain WireGuard peer, which every node then reaches directly.",
-    usage: "--user <user> --name <name> --public-key <key> --endpoint <address:port>",
-    flags: [name, key, endpoint, user, tags],
-    action: { invocation in
-      _ = try invocation.operands()
-      let presenter = try Presenter(invocation)
-      let arguments = invocation.arguments
-      let answer = try await AdminClient(invocation).call(
-        "POST",
-        "node",
-        [
-          "name": .string(arguments[name]), "nodeKey": .string(arguments[key]),
-          "endpoints": .array(arguments[endpoint].map { .string($0) }),
-          "user": .string(arguments[user]),
-          "tags": .array(arguments[tags].map { .string($0) }),
-        ]
-      )
-      let node = answer["node"] ?? .null
-      presenter.show(node) {
-        "Node \(node.cell("givenName")) added with \(node.cell("ipAddresses")).\n"
-      }
-    }
-  )
-
-  /// Asks whoever sits at a terminal; a script means what it says.
-  private static func confirm(_ question: String, _ output: Output) throws(CommandError) {
-    guard isatty(0) == 1 else { return }
-    output.complain(question + " [y/N] ", terminator: "")
-    guard ["y", "yes"].contains((readLine() ?? "").lowercased()) else {
-      throw CommandError("nothing was deleted", hint: "--force deletes without asking.")
+    func run() async throws {
+      let query = user.map { "?user=" + AdminClient.quoted($0) } ?? ""
+      let nodes = try await server.call("GET", "node" + query)["nodes"] ?? []
+      show(nodes) { NodesText.table(of: nodes.array ?? []) }
     }
   }
 
-  private static func path(_ name: String) -> String { "node/" + AdminClient.quoted(name) }
+  struct Show: AdminCommand {
+    static let configuration = CommandConfiguration(abstract: "Show all that is known of a node.")
 
-  private static func table(of nodes: [JSONValue]) -> String {
+    @OptionGroup var shared: SharedFlags
+    @Argument(help: "The node's name or number.")
+    var node: String
+
+    func run() async throws {
+      let found = try await server.call("GET", path(node))["node"] ?? .null
+      show(found) { NodesText.details(of: found) }
+    }
+  }
+
+  struct Rename: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Give a node a name that its host name no longer changes."
+    )
+
+    @OptionGroup var shared: SharedFlags
+    @Argument(help: "The node's name or number.")
+    var node: String
+    @Argument(help: "The new name.")
+    var name: String
+
+    func run() async throws {
+      let target = path(node) + "/rename/" + AdminClient.quoted(name)
+      let renamed = try await server.call("POST", target)["node"] ?? .null
+      show(renamed) { "Node \(renamed.cell("id")) is now \(renamed.cell("givenName")).\n" }
+    }
+  }
+
+  struct Tag: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Give a node tags; it belongs to no user then, and its key does not end."
+    )
+
+    @OptionGroup var shared: SharedFlags
+    @Option(
+      help: ArgumentHelp("The tags, with commas between them: tag:web,tag:db.", valueName: "tags"),
+      transform: settingValue
+    )
+    var tags: [String]
+    @Argument(help: "The node's name or number.")
+    var node: String
+
+    func run() async throws {
+      let wanted = tags.map { JSONValue.string($0) }
+      let answer = try await server.call("POST", path(node) + "/tags", ["tags": .array(wanted)])
+      let tagged = answer["node"] ?? .null
+      show(tagged) { "Node \(tagged.cell("givenName")) has \(tagged.cell("tags")).\n" }
+    }
+  }
+
+  struct Expire: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "End a node's key: it loses access at once and must log in again."
+    )
+
+    @OptionGroup var shared: SharedFlags
+    @Option(
+      help: ArgumentHelp(
+        "When the key ends, such as 2026-01-31T12:00:00Z; now when not given.",
+        valueName: "time"
+      )
+    )
+    var at: String?
+    @Option(help: .yesNo("Let the key not end at all."))
+    var never: Bool?
+    @Argument(help: "The node's name or number.")
+    var node: String
+
+    func run() async throws {
+      let answer = try await server.call(
+        "POST",
+        path(node) + "/expire",
+        ["expiry": at.map { .string($0) } ?? .null, "disableExpiry": .bool(never ?? false)]
+      )
+      let expired = answer["node"] ?? .null
+      show(expired) {
+        let end = expired.timeCell("expiry", none: "never")
+        return "The key of \(expired.cell("givenName")) ends: \(end).\n"
+      }
+    }
+  }
+
+  struct Delete: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Forget a node: it loses access at once."
+    )
+
+    @OptionGroup var shared: SharedFlags
+    @Option(help: .yesNo("Do not ask whether you are sure."))
+    var force: Bool?
+    @Argument(help: "The node's name or number.")
+    var node: String
+
+    func run() async throws {
+      if !(force ?? false) { try confirm("Delete node \(node)?") }
+      let answer = try await server.call("DELETE", path(node))
+      show(answer) { "Node \(node) deleted.\n" }
+    }
+
+    /// Asks whoever sits at a terminal; a script means what it says.
+    private func confirm(_ question: String) throws(CommandError) {
+      guard isatty(0) == 1 else { return }
+      output.complain(question + " [y/N] ", terminator: "")
+      guard ["y", "yes"].contains((readLine() ?? "").lowercased()) else {
+        throw CommandError("nothing was deleted", hint: "--force deletes without asking.")
+      }
+    }
+  }
+
+  struct AddWireGuard: AdminCommand {
+    static let configuration = CommandConfiguration(
+      commandName: "add-wireguard",
+      abstract: "Write in a plain WireGuard peer, which every node then reaches directly."
+    )
+
+    @OptionGroup var shared: SharedFlags
+    @Option(help: ArgumentHelp("The name it gets.", valueName: "name"))
+    var name: String?
+    @Option(
+      help: ArgumentHelp(
+        "Its public key, as 'wg show' prints it or as nodekey:HEX.",
+        valueName: "key"
+      )
+    )
+    var publicKey: String?
+    @Option(
+      help: ArgumentHelp(
+        "Where it is reached: 192.0.2.1:51820; several with commas between them.",
+        valueName: "address:port"
+      ),
+      transform: settingValue
+    )
+    var endpoint: [String]?
+    @Option(help: ArgumentHelp("Whose node it becomes: a name or number.", valueName: "user"))
+    var user: String?
+    @Option(
+      help: ArgumentHelp("Tags, with commas between them: tag:web,tag:db.", valueName: "tags"),
+      transform: settingValue
+    )
+    var tags: [String]?
+
+    func run() async throws {
+      let answer = try await server.call(
+        "POST",
+        "node",
+        [
+          "name": .string(name ?? ""), "nodeKey": .string(publicKey ?? ""),
+          "endpoints": .array((endpoint ?? []).map { .string($0) }),
+          "user": .string(user ?? ""), "tags": .array((tags ?? []).map { .string($0) }),
+        ]
+      )
+      let node = answer["node"] ?? .null
+      show(node) { "Node \(node.cell("givenName")) added with \(node.cell("ipAddresses")).\n" }
+    }
+  }
+}
+
+extension AdminCommand {
+  /// The path of a node in the API.
+  fileprivate func path(_ node: String) -> String { "node/" + AdminClient.quoted(node) }
+}
+
+/// How nodes are shown.
+enum NodesText {
+  static func table(of nodes: [JSONValue]) -> String {
     var table = Table()
     table.add(
       row: [
@@ -202,7 +221,7 @@ enum Nodes {
     return table.text
   }
 
-  private static func details(of node: JSONValue) -> String {
+  static func details(of node: JSONValue) -> String {
     var table = Table()
     table.add("Number", node.cell("id"))
     table.add("Name", node.cell("fqdn"))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import CommandLine
 import JSON
 import Timing
@@ -9,71 +10,71 @@ import Glibc
 #endif
 
 /// `martlet-control preauthkeys`: keys that let machines join without a person at their screens.
-enum PreAuthKeys {
-  private static let user = Flag<String>(
-    "user",
-    default: "",
-    help: "whose nodes the key makes: a name or number"
-  )
-  private static let reusable = Flag<Bool>("reusable", help: "let the key serve many machines")
-  private static let ephemeral = Flag<Bool>(
-    "ephemeral",
-    help: "forget its nodes when they have been away for a while"
-  )
-  private static let expiration = Flag<Duration>(
-    "expiration",
-    default: .seconds(3600),
-    help: "how long the key works: 30m, 24h, 90d"
-  )
-  private static let tags = Flag<[String]>(
-    "tags",
-    default: [],
-    help: "tags that its nodes get, with commas between them: tag:web,tag:db"
+struct PreAuthKeysCommand: CommandGroup {
+  static let configuration = CommandConfiguration(
+    commandName: "preauthkeys",
+    abstract: "Create, list, expire and delete auth keys.",
+    subcommands: [Create.self, List.self, Expire.self, Delete.self]
   )
 
-  static let command = Command(
-    "preauthkeys",
-    summary: "Create, list, expire and delete auth keys.",
-    usage: "<subcommand>",
-    subcommands: [create, list, expire, delete]
-  )
+  struct Create: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Make a key and print it; it is shown this once."
+    )
 
-  private static let create = Command(
-    "create",
-    summary: "Make a key and print it; it is shown this once.",
-    flags: [user, reusable, ephemeral, expiration, tags],
-    action: { invocation in
-      _ = try invocation.operands()
-      let presenter = try Presenter(invocation)
-      let arguments = invocation.arguments
-      let lifetime = arguments[expiration]
+    @OptionGroup var shared: SharedFlags
+    @Option(
+      help: ArgumentHelp("Whose nodes the key makes: a name or number.", valueName: "user")
+    )
+    var user: String?
+    @Option(help: .yesNo("Let the key serve many machines."))
+    var reusable: Bool?
+    @Option(help: .yesNo("Forget its nodes when they have been away for a while."))
+    var ephemeral: Bool?
+    @Option(
+      help: ArgumentHelp("How long the key works: 30m, 24h, 90d (1h).", valueName: "duration"),
+      transform: settingValue
+    )
+    var expiration: Duration?
+    @Option(
+      help: ArgumentHelp(
+        "Tags that its nodes get, with commas between them: tag:web,tag:db.",
+        valueName: "tags"
+      ),
+      transform: settingValue
+    )
+    var tags: [String]?
+
+    func run() async throws {
+      let lifetime = expiration ?? .seconds(3600)
       guard lifetime > .zero, lifetime <= .seconds(100 * 366 * 86_400) else {
         throw CommandError.usage("--expiration has to lie between a second and a hundred years")
       }
       let end = Timestamp(seconds: Int64(time(nil))) + lifetime
-      let answer = try await AdminClient(invocation).call(
+      let answer = try await server.call(
         "POST",
         "preauthkey",
         [
-          "user": .string(arguments[user]), "reusable": .bool(arguments[reusable]),
-          "ephemeral": .bool(arguments[ephemeral]), "expiration": .string(end.description),
-          "aclTags": .array(arguments[tags].map { .string($0) }),
+          "user": .string(user ?? ""), "reusable": .bool(reusable ?? false),
+          "ephemeral": .bool(ephemeral ?? false), "expiration": .string(end.description),
+          "aclTags": .array((tags ?? []).map { .string($0) }),
         ]
       )
       let key = answer["preAuthKey"] ?? .null
-      presenter.show(key) { key.cell("key") + "\n" }
+      show(key) { key.cell("key") + "\n" }
     }
-  )
+  }
 
-  private static let list = Command(
-    "list",
-    summary: "List the keys, without their secrets.",
-    action: { invocation in
-      _ = try invocation.operands()
-      let presenter = try Presenter(invocation)
-      let answer = try await AdminClient(invocation).call("GET", "preauthkey")
-      let keys = answer["preAuthKeys"] ?? []
-      presenter.show(keys) {
+  struct List: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "List the keys, without their secrets."
+    )
+
+    @OptionGroup var shared: SharedFlags
+
+    func run() async throws {
+      let keys = try await server.call("GET", "preauthkey")["preAuthKeys"] ?? []
+      show(keys) {
         var table = Table()
         table.add(
           row: [
@@ -93,36 +94,35 @@ enum PreAuthKeys {
         return table.text
       }
     }
-  )
+  }
 
-  private static let expire = Command(
-    "expire",
-    summary: "End a key now; nodes that it let in stay.",
-    usage: "<number>",
-    action: { invocation in
-      let id = try invocation.operands("number")[0]
-      let presenter = try Presenter(invocation)
-      let answer = try await AdminClient(invocation).call(
-        "POST",
-        "preauthkey/expire",
-        ["id": .string(id)]
-      )
-      presenter.show(answer) { "Key \(id) expired.\n" }
-    }
-  )
+  struct Expire: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "End a key now; nodes that it let in stay."
+    )
 
-  private static let delete = Command(
-    "delete",
-    summary: "Forget a key; nodes that it let in stay.",
-    usage: "<number>",
-    action: { invocation in
-      let id = try invocation.operands("number")[0]
-      let presenter = try Presenter(invocation)
-      let answer = try await AdminClient(invocation).call(
-        "DELETE",
-        "preauthkey?id=" + AdminClient.quoted(id)
-      )
-      presenter.show(answer) { "Key \(id) deleted.\n" }
+    @OptionGroup var shared: SharedFlags
+    @Argument(help: "The key's number.")
+    var number: String
+
+    func run() async throws {
+      let answer = try await server.call("POST", "preauthkey/expire", ["id": .string(number)])
+      show(answer) { "Key \(number) expired.\n" }
     }
-  )
+  }
+
+  struct Delete: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Forget a key; nodes that it let in stay."
+    )
+
+    @OptionGroup var shared: SharedFlags
+    @Argument(help: "The key's number.")
+    var number: String
+
+    func run() async throws {
+      let answer = try await server.call("DELETE", "preauthkey?id=" + AdminClient.quoted(number))
+      show(answer) { "Key \(number) deleted.\n" }
+    }
+  }
 }

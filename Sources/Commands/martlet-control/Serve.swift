@@ -13,35 +13,16 @@ import Logging
 import Glibc
 #endif
 
-/// `martlet-control serve`: the server itself.
+/// The life of the server's process.
 enum Serve {
-  static let command = Command(
-    "serve",
-    summary: "Run the coordination server.",
-    discussion: """
-      A flag wins over its environment variable, that over the configuration file, a JSON object
-      whose keys are the names of flags.
-
-      Without a certificate it speaks plain HTTP, which is safe for what matters (clients and server
-      prove themselves inside it) but needs a client that accepts it: use it on a trusted network,
-      or behind a proxy that speaks TLS.
-      """,
-    flags: ServeFlags.all,
-    settings: (flag: ServeFlags.config, defaultPath: "/etc/martlet/control.json"),
-    action: { invocation in try await run(invocation) }
-  )
-
-  private static func run(_ invocation: Command.Invocation) async throws {
-    guard invocation.arguments.rest.isEmpty else {
-      throw CommandError.usage("serve takes no arguments")
-    }
+  /// Serves until the process is asked to end.
+  static func run(_ settings: ServeSettings, _ environment: [String: String]) async throws {
     _ = umask(0o077)
-    LogSetup.bootstrap(level: try level(invocation), environment: invocation.environment)
+    LogSetup.bootstrap(level: settings.logLevel, environment: environment)
     let logger = Logger(label: "control")
-    let settings = try ServeSettings(invocation.arguments)
     let terminations = Termination.signals()
     do {
-      try await serve(settings, invocation, terminations, logger)
+      try await serve(settings, environment, terminations, logger)
     } catch let error as StoreError {
       throw CommandError(
         error.message,
@@ -59,11 +40,11 @@ enum Serve {
 
   private static func serve(
     _ settings: ServeSettings,
-    _ invocation: Command.Invocation,
+    _ environment: [String: String],
     _ terminations: AsyncStream<Int32>,
     _ logger: Logger
   ) async throws {
-    let notifier = ServiceNotifier(environment: invocation.environment)
+    let notifier = ServiceNotifier(environment: environment)
     let state = try StateDirectory(settings.state)
     try makeParent(of: settings.socket)
     try await refuseSharing(settings.socket)
@@ -113,17 +94,6 @@ enum Serve {
         metadata: ["prefix": "\(prefix)", "range": "\(range)"]
       )
     }
-  }
-
-  private static func level(_ invocation: Command.Invocation) throws(CommandError) -> Logger.Level {
-    let text = invocation.arguments[ServeFlags.logLevel]
-    guard let level = Logger.Level(rawValue: text) else {
-      throw .usage(
-        "invalid value \"\(text)\" for --log-level",
-        hint: "It takes trace, debug, info, notice, warning or error."
-      )
-    }
-    return level
   }
 
   /// Refuses to take the socket from another server that answers there.

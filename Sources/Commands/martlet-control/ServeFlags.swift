@@ -1,139 +1,136 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import CommandLine
+import Logging
 
-/// The flags of `serve`.
-enum ServeFlags {
-  static let config = Flag<String>(
-    "config",
-    default: "/etc/martlet/control.json",
-    environment: "MARTLET_CONTROL_CONFIG",
-    help: "the configuration file"
+/// The flags of `serve`; those that were not given are nil.
+struct ServeFlags: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("The configuration file (/etc/martlet/control.json).", valueName: "file")
   )
-  static let listen = Flag<[String]>(
-    "listen",
-    default: ["0.0.0.0:8080"],
-    environment: "MARTLET_CONTROL_LISTEN",
-    help: "where machines connect: address:port, several with commas between them"
+  var config: String?
+  @Option(
+    help: ArgumentHelp(
+      "Where machines connect, several with commas between them (0.0.0.0:8080).",
+      valueName: "address:port"
+    ),
+    transform: settingValue
   )
-  static let url = Flag<String>(
-    "url",
-    default: "",
-    environment: "MARTLET_CONTROL_URL",
-    help: "the address that clients are told: http://203.0.113.1:8080; required"
+  var listen: [String]?
+  @Option(
+    help: ArgumentHelp(
+      "The address that clients are told: http://203.0.113.1:8080; required.",
+      valueName: "url"
+    )
   )
-  static let state = Flag<String>(
-    "state",
-    default: "/var/lib/martlet/control",
-    environment: "MARTLET_CONTROL_STATE",
-    help: "the directory that holds everything"
+  var url: String?
+  @Option(
+    help: ArgumentHelp(
+      "The directory that holds everything (/var/lib/martlet/control).",
+      valueName: "directory"
+    )
   )
-  static let tlsCertificate = Flag<String>(
-    "tls-cert",
-    default: "",
-    environment: "MARTLET_CONTROL_TLS_CERT",
-    help: "a certificate chain in PEM; without one the server speaks plain HTTP"
+  var state: String?
+  @Option(
+    help: ArgumentHelp(
+      "A certificate chain in PEM; without one the server speaks plain HTTP.",
+      valueName: "file"
+    )
   )
-  static let tlsKey = Flag<String>(
-    "tls-key",
-    default: "",
-    environment: "MARTLET_CONTROL_TLS_KEY",
-    help: "the private key of the certificate, in PEM"
+  var tlsCert: String?
+  @Option(help: ArgumentHelp("The private key of the certificate, in PEM.", valueName: "file"))
+  var tlsKey: String?
+  @Option(
+    name: .customLong("ipv4-prefix"),
+    help: ArgumentHelp(
+      "Where nodes get their IPv4 addresses from (100.64.0.0/10).",
+      valueName: "prefix"
+    )
   )
-  static let ipv4Prefix = Flag<String>(
-    "ipv4-prefix",
-    default: "100.64.0.0/10",
-    environment: "MARTLET_CONTROL_IPV4_PREFIX",
-    help: "where nodes get their IPv4 addresses from"
+  var ipv4Prefix: String?
+  @Option(
+    name: .customLong("ipv6-prefix"),
+    help: ArgumentHelp(
+      "Where nodes get their IPv6 addresses from (fd7a:115c:a1e0::/48).",
+      valueName: "prefix"
+    )
   )
-  static let ipv6Prefix = Flag<String>(
-    "ipv6-prefix",
-    default: "fd7a:115c:a1e0::/48",
-    environment: "MARTLET_CONTROL_IPV6_PREFIX",
-    help: "where nodes get their IPv6 addresses from"
+  var ipv6Prefix: String?
+  @Option(
+    help: ArgumentHelp(
+      "The domain below which nodes have their names (tailnet.internal).",
+      valueName: "name"
+    )
   )
-  static let domain = Flag<String>(
-    "domain",
-    default: "tailnet.internal",
-    environment: "MARTLET_CONTROL_DOMAIN",
-    help: "the domain below which nodes have their names"
+  var domain: String?
+  @Option(
+    help: ArgumentHelp(
+      "How long a user's node may stay before it must log in again; 0 for ever (0).",
+      valueName: "duration"
+    ),
+    transform: settingValue
   )
-  static let nodeExpiry = Flag<Duration>(
-    "node-expiry",
-    default: .zero,
-    environment: "MARTLET_CONTROL_NODE_EXPIRY",
-    help: "how long a user's node may stay before it must log in again; 0 for ever"
+  var nodeExpiry: Duration?
+  @Option(
+    help: ArgumentHelp(
+      "How long an ephemeral node may be away before it is forgotten (30m).",
+      valueName: "duration"
+    ),
+    transform: settingValue
   )
-  static let ephemeralTimeout = Flag<Duration>(
-    "ephemeral-timeout",
-    default: .seconds(30 * 60),
-    environment: "MARTLET_CONTROL_EPHEMERAL_TIMEOUT",
-    help: "how long an ephemeral node may be away before it is forgotten"
+  var ephemeralTimeout: Duration?
+  @Option(help: .yesNo("Run a relay too."))
+  var derp: Bool?
+  @Option(help: ArgumentHelp("The TCP port of the relay (8443).", valueName: "port"))
+  var derpPort: UInt16?
+  @Option(
+    help: ArgumentHelp(
+      "The UDP port at which the relay tells nodes their addresses (3478).",
+      valueName: "port"
+    )
   )
-  static let derp = Flag<Bool>(
-    "derp",
-    environment: "MARTLET_CONTROL_DERP",
-    help: "run a relay too"
+  var stunPort: UInt16?
+  @Option(
+    help: ArgumentHelp(
+      "The name under which nodes reach the relay; by default the host of --url.",
+      valueName: "name"
+    )
   )
-  static let derpPort = Flag<UInt16>(
-    "derp-port",
-    default: 8443,
-    environment: "MARTLET_CONTROL_DERP_PORT",
-    help: "the TCP port of the relay"
+  var derpHostname: String?
+  @Option(
+    name: .customLong("derp-ip"),
+    help: ArgumentHelp(
+      "The address under which nodes reach the relay, where names are not to be asked.",
+      valueName: "address"
+    )
   )
-  static let stunPort = Flag<UInt16>(
-    "stun-port",
-    default: 3478,
-    environment: "MARTLET_CONTROL_STUN_PORT",
-    help: "the UDP port at which the relay tells nodes their addresses"
+  var derpIP: String?
+  @Option(
+    help: ArgumentHelp("The number of the relay's region, from 900 to 999 (900).", valueName: "n")
   )
-  static let derpHostname = Flag<String>(
-    "derp-hostname",
-    default: "",
-    environment: "MARTLET_CONTROL_DERP_HOSTNAME",
-    help: "the name under which nodes reach the relay; by default the host of --url"
+  var derpRegion: Int?
+  @Option(
+    help: ArgumentHelp(
+      "A certificate chain in PEM for the relay; by default it makes its own and nodes are told it.",
+      valueName: "file"
+    )
   )
-  static let derpIP = Flag<String>(
-    "derp-ip",
-    default: "",
-    environment: "MARTLET_CONTROL_DERP_IP",
-    help: "the address under which nodes reach the relay, where names are not to be asked"
+  var derpCert: String?
+  @Option(
+    help: ArgumentHelp("The private key of the relay's certificate, in PEM.", valueName: "file")
   )
-  static let derpRegion = Flag<Int>(
-    "derp-region",
-    default: 900,
-    environment: "MARTLET_CONTROL_DERP_REGION",
-    help: "the number of the relay's region, from 900 to 999"
+  var derpKey: String?
+  @Option(
+    help: ArgumentHelp("A file with a relay map as JSON, for relays elsewhere.", valueName: "file")
   )
-  static let derpCertificate = Flag<String>(
-    "derp-cert",
-    default: "",
-    environment: "MARTLET_CONTROL_DERP_CERT",
-    help:
-      "a certificate chain in PEM for the relay; by default it makes its own and nodes are told it"
+  var derpMap: String?
+  @Option(
+    help: ArgumentHelp(
+      "How much to log: trace, debug, info, notice, warning or error (info).",
+      valueName: "level"
+    ),
+    transform: settingValue
   )
-  static let derpKey = Flag<String>(
-    "derp-key",
-    default: "",
-    environment: "MARTLET_CONTROL_DERP_KEY",
-    help: "the private key of the relay's certificate, in PEM"
-  )
-  static let derpMap = Flag<String>(
-    "derp-map",
-    default: "",
-    environment: "MARTLET_CONTROL_DERP_MAP",
-    help: "a file with a relay map as JSON, for relays elsewhere"
-  )
-  static let logLevel = Flag<String>(
-    "log-level",
-    default: "info",
-    environment: "MARTLET_CONTROL_LOG_LEVEL",
-    help: "how much to log: trace, debug, info, notice, warning or error"
-  )
-
-  static let all: [any AnyFlag] = [
-    config, listen, url, state, tlsCertificate, tlsKey, ipv4Prefix, ipv6Prefix, domain,
-    nodeExpiry, ephemeralTimeout, derp, derpPort, stunPort, derpHostname, derpIP, derpRegion,
-    derpCertificate, derpKey, derpMap, logLevel,
-  ]
+  var logLevel: Logger.Level?
 }

@@ -6,6 +6,7 @@ import ControlProtocol
 import Coordination
 import HTTPTransport
 import JSON
+import Logging
 
 /// What `serve` was told, checked.
 struct ServeSettings {
@@ -26,73 +27,133 @@ struct ServeSettings {
     var certificate: (chain: String, key: String)?
   }
 
-  init(_ arguments: Arguments) throws(CommandError) {
-    listen = try Self.endpoints(arguments[ServeFlags.listen])
-    socket = arguments[Shared.socket]
-    state = arguments[ServeFlags.state]
-    let url = try ServerURL(arguments[ServeFlags.url])
-    if let pair = try Self.pair(arguments, ServeFlags.tlsCertificate, ServeFlags.tlsKey) {
-      tls = try Self.tls(pair)
+  var logLevel: Logger.Level
+
+  init(
+    _ flags: ServeFlags,
+    socket: String?,
+    environment: [String: String]
+  ) throws(CommandError) {
+    var settings = try Settings(
+      prefix: "MARTLET_CONTROL",
+      environment: environment,
+      file: flags.config,
+      defaultFile: "/etc/martlet/control.json"
+    )
+    let listen = try settings.value("listen", flags.listen, default: ["0.0.0.0:8080"])
+    self.socket = try settings.value("socket", socket, default: AdminSocket.path)
+    state = try settings.value("state", flags.state, default: "/var/lib/martlet/control")
+    let url = try settings.value("url", flags.url, default: "")
+    let chain = try settings.value("tls-cert", flags.tlsCert, default: "")
+    let key = try settings.value("tls-key", flags.tlsKey, default: "")
+    let ipv4 = try settings.value("ipv4-prefix", flags.ipv4Prefix, default: "100.64.0.0/10")
+    let ipv6 = try settings.value("ipv6-prefix", flags.ipv6Prefix, default: "fd7a:115c:a1e0::/48")
+    let domain = try settings.value("domain", flags.domain, default: "tailnet.internal")
+    let expiry = try settings.value("node-expiry", flags.nodeExpiry, default: .zero)
+    let timeout = try settings.value(
+      "ephemeral-timeout",
+      flags.ephemeralTimeout,
+      default: .seconds(30 * 60)
+    )
+    let relayMap = try settings.value("derp-map", flags.derpMap, default: "")
+    logLevel = try settings.value("log-level", flags.logLevel, default: .info)
+    let relay = try RelayTexts(flags, &settings)
+    try settings.finish()
+
+    let place = try ServerURL(url)
+    self.listen = try Self.endpoints(listen, settings)
+    tls = try Self.pair(chain, key, "--tls-cert and --tls-key").map { pair throws(CommandError) in
+      try Self.tls(pair)
     }
     tailnet = TailnetOptions(
-      url: url.text,
-      domain: try Self.domain(arguments[ServeFlags.domain], url: url),
-      ipv4Prefix: try Self.prefix(arguments[ServeFlags.ipv4Prefix], .v4, ServeFlags.ipv4Prefix),
-      ipv6Prefix: try Self.prefix(arguments[ServeFlags.ipv6Prefix], .v6, ServeFlags.ipv6Prefix),
-      relayMap: try Self.relayMap(arguments[ServeFlags.derpMap]),
-      keyLifetime: arguments[ServeFlags.nodeExpiry] == .zero
-        ? nil : arguments[ServeFlags.nodeExpiry],
-      ephemeralTimeout: arguments[ServeFlags.ephemeralTimeout]
+      url: place.text,
+      domain: try Self.domain(domain, url: place, settings),
+      ipv4Prefix: try Self.prefix("ipv4-prefix", ipv4, .v4, settings),
+      ipv6Prefix: try Self.prefix("ipv6-prefix", ipv6, .v6, settings),
+      relayMap: try Self.relayMap(relayMap),
+      keyLifetime: expiry == .zero ? nil : expiry,
+      ephemeralTimeout: timeout
     )
-    guard tailnet.ephemeralTimeout >= .seconds(60) else {
-      throw Self.wrong("--ephemeral-timeout", "has to be a minute or more")
+    guard timeout >= .seconds(60) else {
+      throw settings.wrong("ephemeral-timeout", "has to be a minute or more")
     }
-    if arguments[ServeFlags.derp] { relay = try Self.relay(arguments, url: url) }
+    if relay.isWanted { self.relay = try relay.checked(url: place, settings) }
   }
 
-  private static func relay(
-    _ arguments: Arguments,
-    url: ServerURL
-  ) throws(CommandError) -> Relay {
-    let ip = arguments[ServeFlags.derpIP]
-    let hostname = arguments[ServeFlags.derpHostname]
-    let address = ip.isEmpty ? IPAddress(hostname.isEmpty ? url.host : hostname) : IPAddress(ip)
-    guard ip.isEmpty || address != nil else { throw wrong("--derp-ip", "has to be an address") }
-    let region = arguments[ServeFlags.derpRegion]
-    guard (900...999).contains(region) else {
-      throw wrong("--derp-region", "has to lie between 900 and 999")
+  /// What was told about the embedded relay, as it was told.
+  private struct RelayTexts {
+    var isWanted: Bool
+    var port: UInt16
+    var stunPort: UInt16
+    var hostname: String
+    var ip: String
+    var region: Int
+    var chain: String
+    var key: String
+
+    init(_ flags: ServeFlags, _ settings: inout Settings) throws(CommandError) {
+      isWanted = try settings.value("derp", flags.derp, default: false)
+      port = try settings.value("derp-port", flags.derpPort, default: 8443)
+      stunPort = try settings.value("stun-port", flags.stunPort, default: 3478)
+      hostname = try settings.value("derp-hostname", flags.derpHostname, default: "")
+      ip = try settings.value("derp-ip", flags.derpIP, default: "")
+      region = try settings.value("derp-region", flags.derpRegion, default: 900)
+      chain = try settings.value("derp-cert", flags.derpCert, default: "")
+      key = try settings.value("derp-key", flags.derpKey, default: "")
     }
-    let certificate = try pair(arguments, ServeFlags.derpCertificate, ServeFlags.derpKey)
-    return Relay(
-      port: arguments[ServeFlags.derpPort],
-      stunPort: arguments[ServeFlags.stunPort],
-      hostname: hostname.isEmpty ? (ip.isEmpty ? url.host : ip) : hostname,
-      address: address,
-      region: region,
-      certificate: certificate.map { ($0.0, $0.1) }
-    )
+
+    func checked(url: ServerURL, _ settings: Settings) throws(CommandError) -> Relay {
+      let address = ip.isEmpty ? IPAddress(hostname.isEmpty ? url.host : hostname) : IPAddress(ip)
+      guard ip.isEmpty || address != nil else {
+        throw settings.wrong("derp-ip", "has to be an address")
+      }
+      guard (900...999).contains(region) else {
+        throw settings.wrong("derp-region", "has to lie between 900 and 999")
+      }
+      let certificate = try pair(chain, key, "--derp-cert and --derp-key")
+      return Relay(
+        port: port,
+        stunPort: stunPort,
+        hostname: hostname.isEmpty ? (ip.isEmpty ? url.host : ip) : hostname,
+        address: address,
+        region: region,
+        certificate: certificate.map { ($0.0, $0.1) }
+      )
+    }
   }
 
-  private static func endpoints(_ texts: [String]) throws(CommandError) -> [Endpoint] {
+  private static func endpoints(
+    _ texts: [String],
+    _ settings: Settings
+  ) throws(CommandError) -> [Endpoint] {
     var endpoints: [Endpoint] = []
     for text in texts {
       guard let endpoint = Endpoint(text.hasPrefix(":") ? "0.0.0.0" + text : text) else {
-        throw wrong("--listen", "has to be like 0.0.0.0:8080 or [::]:8080, not \"\(text)\"")
+        throw settings.wrong(
+          "listen",
+          "has to be like 0.0.0.0:8080 or [::]:8080, not \"\(text)\""
+        )
       }
       endpoints.append(endpoint)
     }
-    guard !endpoints.isEmpty else { throw wrong("--listen", "has to name an address and port") }
+    guard !endpoints.isEmpty else {
+      throw settings.wrong("listen", "has to name an address and port")
+    }
     return endpoints
   }
 
-  private static func domain(_ text: String, url: ServerURL) throws(CommandError) -> String {
+  private static func domain(
+    _ text: String,
+    url: ServerURL,
+    _ settings: Settings
+  ) throws(CommandError) -> String {
     let domain = text.lowercased()
     guard NodeName.isDomain(domain) else {
-      throw wrong("--domain", "has to be a domain name such as tailnet.internal")
+      throw settings.wrong("domain", "has to be a domain name such as tailnet.internal")
     }
     guard url.host != domain, !url.host.hasSuffix("." + domain) else {
-      throw wrong(
-        "--domain",
+      throw settings.wrong(
+        "domain",
         "must not hold the server's own name \(url.host): nodes would look for it in the tailnet"
       )
     }
@@ -100,17 +161,18 @@ struct ServeSettings {
   }
 
   private static func prefix(
+    _ name: String,
     _ text: String,
     _ family: IPAddress.Family,
-    _ flag: Flag<String>
+    _ settings: Settings
   ) throws(CommandError) -> IPPrefix {
     guard let prefix = IPPrefix(text) else {
-      throw wrong("--\(flag.name)", "has to be like \(flag.defaultValue), not \"\(text)\"")
+      throw settings.wrong(name, "has to be like 10.0.0.0/8 or fd00::/48, not \"\(text)\"")
     }
     do {
       return try AddressAllocation.validated(prefix, family: family)
     } catch {
-      throw CommandError("--\(flag.name): \(error.message)", code: .configuration)
+      throw CommandError("\(settings.title(of: name)): \(error.message)", code: .configuration)
     }
   }
 
@@ -134,15 +196,14 @@ struct ServeSettings {
   }
 
   private static func pair(
-    _ arguments: Arguments,
-    _ certificate: Flag<String>,
-    _ key: Flag<String>
+    _ chain: String,
+    _ key: String,
+    _ names: String
   ) throws(CommandError) -> (String, String)? {
-    let (chain, secret) = (arguments[certificate], arguments[key])
-    guard chain.isEmpty == secret.isEmpty else {
-      throw wrong("--\(certificate.name) and --\(key.name)", "belong together: give both")
+    guard chain.isEmpty == key.isEmpty else {
+      throw CommandError("\(names) belong together: give both", code: .configuration)
     }
-    return chain.isEmpty ? nil : (chain, secret)
+    return chain.isEmpty ? nil : (chain, key)
   }
 
   private static func tls(_ pair: (String, String)) throws(CommandError) -> TLSServerSettings {
@@ -151,10 +212,6 @@ struct ServeSettings {
     } catch {
       throw CommandError(error.what, code: .configuration)
     }
-  }
-
-  static func wrong(_ flag: String, _ what: String) -> CommandError {
-    CommandError("\(flag) \(what)", code: .configuration)
   }
 }
 

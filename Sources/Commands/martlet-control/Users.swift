@@ -1,98 +1,94 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import CommandLine
 import JSON
 
 /// `martlet-control users`: who owns nodes.
-enum Users {
-  private static let displayName = Flag<String>(
-    "display-name",
-    default: "",
-    help: "the name that people read"
-  )
-  private static let email = Flag<String>("email", default: "", help: "its mail address")
-
-  static let command = Command(
-    "users",
-    summary: "Create, list, rename and delete users.",
-    usage: "<subcommand>",
-    subcommands: [
-      Command(
-        "create",
-        summary: "Make a user.",
-        usage: "[flags] <name>",
-        flags: [displayName, email],
-        action: { invocation in
-          let name = try invocation.operands("name")[0]
-          let presenter = try Presenter(invocation)
-          let answer = try await AdminClient(invocation).call(
-            "POST",
-            "user",
-            [
-              "name": .string(name),
-              "displayName": .string(invocation.arguments[displayName]),
-              "email": .string(invocation.arguments[email]),
-            ]
-          )
-          let user = answer["user"] ?? .null
-          presenter.show(user) { "User \(user.cell("name")) created, number \(user.cell("id")).\n" }
-        }
-      ),
-      Command(
-        "list",
-        summary: "List the users.",
-        action: { invocation in
-          _ = try invocation.operands()
-          let presenter = try Presenter(invocation)
-          let answer = try await AdminClient(invocation).call("GET", "user")
-          let users = answer["users"] ?? []
-          presenter.show(users) { table(of: users.array ?? []) }
-        }
-      ),
-      Command(
-        "rename",
-        summary: "Give a user another name.",
-        usage: "<name or number> <new name>",
-        action: { invocation in
-          let names = try invocation.operands("user", "new name").map(AdminClient.quoted)
-          let presenter = try Presenter(invocation)
-          let answer = try await AdminClient(invocation).call(
-            "POST",
-            "user/\(names[0])/rename/\(names[1])"
-          )
-          let user = answer["user"] ?? .null
-          presenter.show(user) { "User \(user.cell("id")) is now \(user.cell("name")).\n" }
-        }
-      ),
-      Command(
-        "delete",
-        summary: "Forget a user who has no nodes, with the user's auth keys.",
-        usage: "<name or number>",
-        action: { invocation in
-          let name = try invocation.operands("user")[0]
-          let presenter = try Presenter(invocation)
-          let answer = try await AdminClient(invocation).call(
-            "DELETE",
-            "user/\(AdminClient.quoted(name))"
-          )
-          presenter.show(answer) { "User \(name) deleted.\n" }
-        }
-      ),
-    ]
+struct UsersCommand: CommandGroup {
+  static let configuration = CommandConfiguration(
+    commandName: "users",
+    abstract: "Create, list, rename and delete users.",
+    subcommands: [Create.self, List.self, Rename.self, Delete.self]
   )
 
-  private static func table(of users: [JSONValue]) -> String {
-    var table = Table()
-    table.add("ID", "Name", "Username", "Email", "Created")
-    for user in users {
-      table.add(
-        user.cell("id"),
-        user.cell("displayName"),
-        user.cell("name"),
-        user.cell("email"),
-        user.timeCell("createdAt")
+  struct Create: AdminCommand {
+    static let configuration = CommandConfiguration(abstract: "Make a user.")
+
+    @OptionGroup var shared: SharedFlags
+    @Option(help: ArgumentHelp("The name that people read.", valueName: "name"))
+    var displayName: String?
+    @Option(help: ArgumentHelp("The user's mail address.", valueName: "address"))
+    var email: String?
+    @Argument(help: "The user's name.")
+    var name: String
+
+    func run() async throws {
+      let answer = try await server.call(
+        "POST",
+        "user",
+        [
+          "name": .string(name), "displayName": .string(displayName ?? ""),
+          "email": .string(email ?? ""),
+        ]
       )
+      let user = answer["user"] ?? .null
+      show(user) { "User \(user.cell("name")) created, number \(user.cell("id")).\n" }
     }
-    return table.text
+  }
+
+  struct List: AdminCommand {
+    static let configuration = CommandConfiguration(abstract: "List the users.")
+
+    @OptionGroup var shared: SharedFlags
+
+    func run() async throws {
+      let users = try await server.call("GET", "user")["users"] ?? []
+      show(users) {
+        var table = Table()
+        table.add("ID", "Name", "Username", "Email", "Created")
+        for user in users.array ?? [] {
+          table.add(
+            user.cell("id"),
+            user.cell("displayName"),
+            user.cell("name"),
+            user.cell("email"),
+            user.timeCell("createdAt")
+          )
+        }
+        return table.text
+      }
+    }
+  }
+
+  struct Rename: AdminCommand {
+    static let configuration = CommandConfiguration(abstract: "Give a user another name.")
+
+    @OptionGroup var shared: SharedFlags
+    @Argument(help: "The user's name or number.")
+    var user: String
+    @Argument(help: "The new name.")
+    var name: String
+
+    func run() async throws {
+      let path = "user/\(AdminClient.quoted(user))/rename/\(AdminClient.quoted(name))"
+      let renamed = try await server.call("POST", path)["user"] ?? .null
+      show(renamed) { "User \(renamed.cell("id")) is now \(renamed.cell("name")).\n" }
+    }
+  }
+
+  struct Delete: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Forget a user who has no nodes, with the user's auth keys."
+    )
+
+    @OptionGroup var shared: SharedFlags
+    @Argument(help: "The user's name or number.")
+    var user: String
+
+    func run() async throws {
+      let answer = try await server.call("DELETE", "user/\(AdminClient.quoted(user))")
+      show(answer) { "User \(user) deleted.\n" }
+    }
   }
 }

@@ -1,42 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import CommandLine
 
-/// The relay, on its own.
+/// The relay, on its own; without a subcommand it serves.
 @main
-struct Main {
-  static func main() async {
-    Termination.ignoreBrokenPipes()
-    let code = await root.run(ProcessFacts.arguments, environment: ProcessFacts.environment)
-    ProcessFacts.exit(code)
-  }
-
-  static let version = Flag<Bool>("version", help: "print the version")
-
-  /// Everything that `martlet-derp` can do; without a subcommand it serves.
-  static let root = Command(
-    "martlet-derp",
-    summary: "Relays packets between machines that cannot reach each other, and answers STUN.",
-    usage: "[serve] [flags]",
-    discussion: Serve.discussion,
-    flags: [version] + ServeFlags.all,
-    subcommands: [Serve.command, VersionCommand.command],
-    settings: (flag: ServeFlags.config, defaultPath: "/etc/martlet/derp.json"),
-    action: { invocation in
-      if invocation.arguments[version] {
-        invocation.output.print(Version.long)
-      } else {
-        try await Serve.run(invocation)
-      }
-    }
+struct MartletDERP: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "martlet-derp",
+    abstract: "Relays packets between machines that cannot reach each other, and answers STUN.",
+    discussion: ServeCommand.discussion,
+    version: Version.long,
+    subcommands: [ServeCommand.self, VersionCommand.self]
   )
+
+  @OptionGroup var flags: ServeFlags
+
+  static func main() async { await Program.main(MartletDERP.self) }
+
+  func run() async throws { try await ServeCommand.run(flags, environment: environment) }
 }
 
-enum VersionCommand {
-  static let command = Command(
-    "version",
-    summary: "Print the version.",
-    usage: "",
-    action: { invocation in invocation.output.print(Version.long) }
+/// `martlet-derp serve`: the relay itself.
+struct ServeCommand: AsyncParsableCommand {
+  static let discussion = """
+    A flag wins over its environment variable (--stun-port is MARTLET_DERP_STUN_PORT), that over \
+    the configuration file, a JSON object whose keys are the names of flags.
+
+    With --self-signed the relay makes a certificate that nobody vouches for and prints its hash: \
+    put it into the relay map as CertName. This works on a bare IP address.
+
+    SIGTERM and SIGINT stop the relay. Flags that take true|false mean true when they stand alone.
+
+    Exit codes: 0 stopped, 1 failed, 2 not understood, 3 wrong configuration, 4 not permitted, \
+    5 another instance holds the port.
+    """
+
+  static let configuration = CommandConfiguration(
+    commandName: "serve",
+    abstract: "Run the relay.",
+    discussion: discussion
   )
+
+  @OptionGroup var flags: ServeFlags
+
+  func run() async throws { try await Self.run(flags, environment: environment) }
+
+  /// Serves as `flags` and the environment say.
+  static func run(_ flags: ServeFlags, environment: [String: String]) async throws {
+    try await Serve.run(try ServeSettings(flags, environment: environment), environment)
+  }
+}
+
+/// `martlet-derp version`: what this build calls itself.
+struct VersionCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "version",
+    abstract: "Print the version."
+  )
+
+  func run() { output.print(Version.long) }
 }

@@ -10,41 +10,73 @@ struct ServeSettings {
   let options: RelayOptions
   let logLevel: Logger.Level
 
-  init(_ arguments: Arguments) throws(CommandError) {
-    let listen = try Self.endpoints(arguments, ServeFlags.listen)
+  init(_ flags: ServeFlags, environment: [String: String]) throws(CommandError) {
+    var settings = try Settings(
+      prefix: "MARTLET_DERP",
+      environment: environment,
+      file: flags.config,
+      defaultFile: "/etc/martlet/derp.json"
+    )
+    let listen = try Self.endpoints(
+      "listen",
+      try settings.value("listen", flags.listen, default: ["0.0.0.0:443"]),
+      settings
+    )
+    let plainListen = try Self.endpoints(
+      "http-listen",
+      try settings.value("http-listen", flags.httpListen, default: []),
+      settings
+    )
+    let stunPort = try settings.value("stun-port", flags.stunPort, default: 3478)
+    let hostname = try settings.value("hostname", flags.hostname, default: "")
+    let certificate = try Self.certificate(flags, &settings)
+    let state = try settings.value("state", flags.state, default: "/var/lib/martlet-derp")
+    let accepts = try settings.value("accept-limit", flags.acceptLimit, default: 0)
+    let connections = try settings.value(
+      "connection-limit",
+      flags.connectionLimit,
+      default: 16_384
+    )
+    logLevel = try settings.value("log-level", flags.logLevel, default: .info)
+    try settings.finish()
+
     guard let first = listen.first else {
-      throw Self.wrong("--listen", "has to name an address and port")
+      throw settings.wrong("listen", "has to name an address and port")
     }
-    let hostname = arguments[ServeFlags.hostname]
-    let certificate = try Self.certificate(arguments)
     guard !hostname.isEmpty || certificate != .selfSigned else {
-      throw Self.wrong("--hostname", "has to name the relay, for its own certificate")
+      throw settings.wrong("hostname", "has to name the relay, for its own certificate")
     }
     guard Self.isHostname(hostname) else {
-      throw Self.wrong("--hostname", "\"\(hostname)\" is neither a name nor an address")
+      throw settings.wrong("hostname", "\"\(hostname)\" is neither a name nor an address")
+    }
+    guard accepts >= 0 else { throw settings.wrong("accept-limit", "has to be zero or more") }
+    guard connections > 0 else {
+      throw settings.wrong("connection-limit", "has to be more than zero")
     }
     options = RelayOptions(
       listen: listen,
-      stun: try Self.stun(arguments, beside: listen),
-      plainListen: try Self.endpoints(arguments, ServeFlags.httpListen),
+      stun: try Self.stun(stunPort, beside: listen, settings),
+      plainListen: plainListen,
       hostname: hostname.isEmpty ? first.address.description : hostname,
       certificate: certificate,
-      stateDirectory: arguments[ServeFlags.state],
-      maximumConnections: try Self.positive(arguments, ServeFlags.connectionLimit),
-      acceptsPerSecond: arguments[ServeFlags.acceptLimit] == 0
-        ? nil : try Self.positive(arguments, ServeFlags.acceptLimit)
+      stateDirectory: state,
+      maximumConnections: connections,
+      acceptsPerSecond: accepts == 0 ? nil : accepts
     )
-    logLevel = try Self.level(arguments[ServeFlags.logLevel])
   }
 
   private static func certificate(
-    _ arguments: Arguments
+    _ flags: ServeFlags,
+    _ settings: inout Settings
   ) throws(CommandError) -> RelayOptions.Certificate {
-    let (chain, key) = (arguments[ServeFlags.certificate], arguments[ServeFlags.key])
+    let chain = try settings.value("cert", flags.cert, default: "")
+    let key = try settings.value("key", flags.key, default: "")
+    let isSelfSigned = try settings.value("self-signed", flags.selfSigned, default: false)
+    let isPlain = try settings.value("plain", flags.plain, default: false)
     guard chain.isEmpty == key.isEmpty else {
-      throw wrong("--cert and --key", "belong together: give both")
+      throw CommandError("--cert and --key belong together: give both", code: .configuration)
     }
-    let choices = [!chain.isEmpty, arguments[ServeFlags.selfSigned], arguments[ServeFlags.plain]]
+    let choices = [!chain.isEmpty, isSelfSigned, isPlain]
     guard choices.count(where: { $0 }) == 1 else {
       throw CommandError(
         choices.contains(true)
@@ -55,20 +87,18 @@ struct ServeSettings {
       )
     }
     if !chain.isEmpty { return .files(certificate: chain, key: key) }
-    return arguments[ServeFlags.selfSigned] ? .selfSigned : .none
+    return isSelfSigned ? .selfSigned : .none
   }
 
   private static func endpoints(
-    _ arguments: Arguments,
-    _ flag: Flag<[String]>
+    _ name: String,
+    _ texts: [String],
+    _ settings: Settings
   ) throws(CommandError) -> [Endpoint] {
     var endpoints: [Endpoint] = []
-    for text in arguments[flag] {
+    for text in texts {
       guard let endpoint = Endpoint(text.hasPrefix(":") ? "0.0.0.0" + text : text) else {
-        throw wrong(
-          "--\(flag.name)",
-          "has to be like 0.0.0.0:443 or [::]:443, not \"\(text)\""
-        )
+        throw settings.wrong(name, "has to be like 0.0.0.0:443 or [::]:443, not \"\(text)\"")
       }
       endpoints.append(endpoint)
     }
@@ -77,34 +107,19 @@ struct ServeSettings {
 
   /// STUN is answered at the addresses that clients connect to.
   private static func stun(
-    _ arguments: Arguments,
-    beside listen: [Endpoint]
+    _ number: Int,
+    beside listen: [Endpoint],
+    _ settings: Settings
   ) throws(CommandError) -> [Endpoint] {
-    let number = arguments[ServeFlags.stunPort]
     if number == -1 { return [] }
     guard let port = UInt16(exactly: number) else {
-      throw wrong("--stun-port", "has to be a port, or -1 for none")
+      throw settings.wrong("stun-port", "has to be a port, or -1 for none")
     }
     var addresses: [IPAddress] = []
     for endpoint in listen where !addresses.contains(endpoint.address) {
       addresses.append(endpoint.address)
     }
     return addresses.map { Endpoint($0, port: port) }
-  }
-
-  private static func positive(
-    _ arguments: Arguments,
-    _ flag: Flag<Int>
-  ) throws(CommandError) -> Int {
-    guard arguments[flag] > 0 else { throw wrong("--\(flag.name)", "has to be more than zero") }
-    return arguments[flag]
-  }
-
-  private static func level(_ text: String) throws(CommandError) -> Logger.Level {
-    guard let level = Logger.Level(rawValue: text) else {
-      throw wrong("--log-level", "has to be trace, debug, info, notice, warning or error")
-    }
-    return level
   }
 
   private static func isHostname(_ text: String) -> Bool {
@@ -118,9 +133,5 @@ struct ServeSettings {
           default: false
           }
         }
-  }
-
-  private static func wrong(_ flag: String, _ what: String) -> CommandError {
-    CommandError("\(flag) \(what)", code: .configuration)
   }
 }

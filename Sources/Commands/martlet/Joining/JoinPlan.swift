@@ -9,7 +9,8 @@ enum JoinPlan: Hashable {
   case turnOn
   /// Change settings of a node that is connected.
   case edit(MaskedPreferences)
-  /// Take preferences over and log in, with a key or, where `isInteractive`, in a browser.
+  /// Take preferences over and log in, with a key if there is one; `isInteractive` asks for a login
+  /// even of a node that is logged in, in a browser where there is no key.
   case start(Preferences, key: String?, isInteractive: Bool, isReauthForced: Bool)
 
   /// Decides.
@@ -59,7 +60,9 @@ enum JoinPlan: Hashable {
         )
       }
     }
-    let start = isBare ? Self.turnedOn(current) : wanted
+    var start = isBare ? Self.turnedOn(current) : wanted
+    // There is no default to which the server could be set.
+    if start.controlURL.isEmpty { start.controlURL = current.controlURL }
     guard !start.controlURL.isEmpty else { throw Self.noServer(verb) }
     let isMoving = start.controlURL != current.controlURL && !current.controlURL.isEmpty
     if isMoving, status.state == .running, !isReauthForced {
@@ -77,7 +80,7 @@ enum JoinPlan: Hashable {
     self = .start(
       start,
       key: found,
-      isInteractive: needsLogin && found == nil,
+      isInteractive: isReauthForced || needsLogin && found == nil,
       isReauthForced: isReauthForced
     )
   }
