@@ -235,7 +235,8 @@ let plan: [(folder: String, modules: [Module])] = [
           "CommandLine", "LocalAPI", "ControlProtocol", "HTTPTransport", "JSON", "Addressing",
           "Keys", "Bytes", "Timing",
         ],
-        borrowing: [arguments, logging]
+        borrowing: [arguments, logging],
+        testing: ["NodeAPIs"]
       ),
       Module(
         "martlet-derp",

@@ -95,6 +95,19 @@ struct ProgramTests {
     #expect(told.output == "json ?; peers true; key ?; timeout ?; 4 false; c ?; ; /root\n")
   }
 
+  @Test("An empty value is a value", arguments: [["--auth-key="], ["-auth-key", ""]])
+  func empty(words: [String]) async {
+    let recorder = OutputRecorder()
+    let code = await Program.run(
+      Tool.self,
+      ["show"] + words + ["--json"],
+      style: style,
+      in: Surroundings(output: recorder.output, environment: [:])
+    )
+    #expect(code == .success)
+    #expect(recorder.standardOutput.contains("json true; peers true; key ; "))
+  }
+
   @Test("A switch takes no value from the next word")
   func switches() async {
     let told = await run("show", "--json", "false")
