@@ -105,6 +105,11 @@ def codes(world):
         done = world.program("serve", *state, *arguments)
         assert done.returncode == CONFIGURATION and done.stderr, (arguments, done)
     assert not (world.directory / "never").exists()
+    relays = world.directory / "relays.json"
+    for content in ("", "nonsense", "[]", '{"Regions":{"x":{}}}', '{"Regions":{"1":{"RegionID":"x"}}}'):
+        relays.write_text(content)
+        done = world.program("serve", *state, *url, "--derp-map", relays)
+        assert done.returncode == CONFIGURATION and str(relays) in done.stderr, (content, done)
     settings = world.directory / "settings.json"
     settings.write_text('{"no-such-key": 1}')
     done = world.program("serve", *state, *url, "--config", settings)
@@ -243,6 +248,32 @@ def damaged(world):
     control.start()
     assert [user["name"] for user in control.json("users", "list")] == ["alice"]
     control.daemon.stop()
+
+
+@test("a full disk refuses in words, loses nothing, and is forgotten once there is room")
+def full_disk(world):
+    directory = world.directory / "full"
+    directory.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", directory)
+    try:
+        with running(world, "full") as control:
+            control.user("alice")
+            filler = directory / "filler"
+            with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+                while file.write(b"x" * 4096):
+                    pass
+            refused = None
+            for number in range(2000):
+                refused = control.call("users", "create", f"user{number}", check=False)
+                if refused.returncode != 0:
+                    break
+            assert refused.returncode == 1 and "full" in refused.stderr, refused
+            filler.unlink()
+            eventually("there is room again", lambda: control.call("users", "create", "bob", check=False).returncode == 0)
+            names = [user["name"] for user in control.json("users", "list")]
+            assert names == ["alice", *[f"user{index}" for index in range(number)], "bob"], names
+    finally:
+        run("umount", "--lazy", directory)
 
 
 @test("it serves TLS with the certificate it is given")
