@@ -291,15 +291,21 @@ package final class ByteStream: Sendable {
   private func finishWriting() async {
     state.withLock { $0.isClosing = true }
     let deadline = abort(after: Self.lingerTimeout, because: "the other side stopped reading")
+    await waitUntilSent()
+    deadline.cancel()
+  }
+
+  /// Returns once everything that was written has been handed to the kernel, or the connection has
+  /// ended.
+  func waitUntilSent() async {
     await withCheckedContinuation { continuation in
-      let isDrained = state.withLock { state in
+      let isSent = state.withLock { state in
         guard state.outstanding > 0, state.end == nil else { return true }
         state.drainWaiters.append(continuation)
         return false
       }
-      if isDrained { continuation.resume() }
+      if isSent { continuation.resume() }
     }
-    deadline.cancel()
   }
 
   /// Ends the connection at once; what was not sent yet is lost.

@@ -28,7 +28,7 @@ final class OpeningFailure: Sendable {
 ///
 /// Of several addresses tried at once only one becomes a stream. The asking comes from another
 /// thread and may be late: what happened until then (a handshake that is over, bytes that came) is
-/// kept for the stream, and a failure is noted.
+/// kept for the stream, the end too, and a failure is noted.
 final class ClientOpening: ChannelInboundHandler, RemovableChannelHandler {
   typealias InboundIn = ByteBuffer
 
@@ -38,6 +38,7 @@ final class ClientOpening: ChannelInboundHandler, RemovableChannelHandler {
   private var context: ChannelHandlerContext?
   private var isHandshakeDone = false
   private var early: [UInt8] = []
+  private var hasEnded = false
 
   init(isTLS: Bool, certificates: CertificateNote, failure: OpeningFailure) {
     self.isTLS = isTLS
@@ -56,6 +57,8 @@ final class ClientOpening: ChannelInboundHandler, RemovableChannelHandler {
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if case .handshakeCompleted = event as? TLSUserEvent { isHandshakeDone = true }
   }
+
+  func channelInactive(context: ChannelHandlerContext) { hasEnded = true }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
     failure.note(error)
@@ -76,6 +79,7 @@ final class ClientOpening: ChannelInboundHandler, RemovableChannelHandler {
     try context.pipeline.syncOperations.addHandler(ByteStreamHandler(stream))
     if isHandshakeDone { stream.didHandshake(context.pipeline.syncOperations.peerCertificate) }
     stream.didReceive(early)
+    if hasEnded || !context.channel.isActive { stream.didEnd(.success(())) }
     context.pipeline.syncOperations.removeHandler(self, promise: nil)
     return stream
   }

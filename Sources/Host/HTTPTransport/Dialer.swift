@@ -80,6 +80,7 @@ package struct Dialer: Sendable {
       }
     }
     do {
+      try tls?.prepare()
       let stream = try await start(prepared).flatMapThrowing { channel in
         let handler = try channel.pipeline.syncOperations.handler(type: ClientOpening.self)
         return try handler.makeStream()

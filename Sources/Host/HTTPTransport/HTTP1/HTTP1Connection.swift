@@ -34,6 +34,8 @@ struct HTTP1Connection {
     _ reader: inout MessageReader,
     _ timeout: Duration
   ) async throws -> Bool {
+    // The client can only be idle once it has its answer.
+    if !reader.hasMore { await stream.waitUntilSent() }
     let deadline = stream.abort(after: timeout, because: "no request came in time")
     defer { deadline.cancel() }
     return try await reader.waitForMore()

@@ -20,6 +20,16 @@ package enum TLSClientSettings: Hashable, Sendable {
 }
 
 extension TLSClientSettings {
+  /// Reads what is read once for everybody, such as the system's roots; takes its time, so not on an
+  /// event loop.
+  func prepare() throws {
+    switch self {
+    case .systemRoots: _ = try SharedTLSContext.verifying.get()
+    case .pinned, .unverified: _ = try SharedTLSContext.custom.get()
+    case .authorities: break
+    }
+  }
+
   /// The handlers of a client; `note` learns the certificates that the server showed.
   func makeHandler(
     noting note: @escaping @Sendable ([[UInt8]]) -> Void
