@@ -29,7 +29,7 @@ private struct Tool: ParsableCommand {
     var authKey: String?
     @Option(help: "how long", transform: settingValue)
     var timeout: Duration?
-    @ArgumentParser.Flag(name: .customShort("4"), help: "only IPv4")
+    @Flag(name: .customShort("4"), help: "only IPv4")
     var onlyV4 = false
     @Option(name: .customShort("c"), parsing: .unconditional, help: "how often")
     var count: Int?

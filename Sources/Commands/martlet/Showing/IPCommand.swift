@@ -13,11 +13,11 @@ struct IPCommand: DaemonCommand {
   )
 
   @OptionGroup var daemon: DaemonOptions
-  @ArgumentParser.Flag(name: .customShort("1"), help: "Print one address only.")
+  @Flag(name: .customShort("1"), help: "Print one address only.")
   var isSingle = false
-  @ArgumentParser.Flag(name: .customShort("4"), help: "Print the IPv4 address only.")
+  @Flag(name: .customShort("4"), help: "Print the IPv4 address only.")
   var onlyV4 = false
-  @ArgumentParser.Flag(name: .customShort("6"), help: "Print the IPv6 address only.")
+  @Flag(name: .customShort("6"), help: "Print the IPv6 address only.")
   var onlyV6 = false
   @Option(
     name: .customLong("assert"),
