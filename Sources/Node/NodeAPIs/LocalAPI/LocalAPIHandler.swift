@@ -70,7 +70,7 @@ package struct LocalAPIHandler: Sendable {
     )
     if !["GET", "HEAD", "OPTIONS"].contains(request.method) {
       logger.info(
-        "localapi: request",
+        "request",
         metadata: [
           "method": "\(request.method)", "route": "\(route.name)",
           "user": "\(actor.userID.map(String.init) ?? "unknown")",
