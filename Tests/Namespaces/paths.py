@@ -115,6 +115,29 @@ def same_network(lab):
     assert address in lab.hosts["lan2"].addresses(), f"{address} is not the neighbour's own address"
 
 
+@test("where IPv4 between two nodes is closed they talk directly over IPv6")
+def outside_v6(lab):
+    lab.nat("easy", "lan1")
+    one, other = lab.node("lan1"), lab.node("lan2")
+    eventually("a ping", lambda: one.reaches(other))
+    hosts = [lab.hosts[name] for name in ("lan1", "lan2")]
+    addresses = [host.addresses()[0] for host in hosts]
+    for index, host in enumerate(hosts):
+        link = json.loads(host.run("ip", "-j", "route", "get", "10.99.0.1").stdout)[0]["dev"]
+        host.run("ip", "address", "add", f"2001:db8:77::{index + 1}/64", "dev", link, "nodad")
+        host.run("nft", "add table inet closed; add chain inet closed in { type filter hook input priority 0; }; "
+                 f"add rule inet closed in ip saddr {addresses[1 - index]} drop")
+    eventually("the path is IPv6", lambda: one.reaches(other) and
+               (one.peer(other) or {}).get("CurAddr", "").startswith("[2001:db8:77::2]"), patience=3 * PATIENCE)
+    before = one.metrics()['tailscaled_outbound_bytes_total{path="direct_ipv6"}']
+    transfer = Transfer(one, other, 5)
+    transfer.finish()
+    assert one.metrics()['tailscaled_outbound_bytes_total{path="direct_ipv6"}'] - before > 5e6
+    assert one.reaches(other, family=6)
+    for host in hosts:
+        host.run("nft", "delete table inet closed")
+
+
 @test("shields up let answers in and nothing else, and down again everything")
 def shields(lab):
     one, other = lab.node("lan1"), lab.node("lan2")
