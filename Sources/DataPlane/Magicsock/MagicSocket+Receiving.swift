@@ -127,6 +127,7 @@ extension MagicSocket {
         with: &sealer,
         into: &effects
       )
+      schedule(slot)
       isNew = isNew || isNewHere
     }
     return isNew

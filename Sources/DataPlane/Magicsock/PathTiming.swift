@@ -18,6 +18,8 @@ enum PathTiming {
   static let candidatePing = Duration.seconds(5)
   /// How often a candidate is pinged because the peer shows, by a ping, that it may now work.
   static let pingBack = Duration.seconds(1)
+  /// How often a trusted path is doubted because the peer seems to be elsewhere.
+  static let doubt = Duration.seconds(1)
   /// How often a better direct path is looked for while one works.
   static let upgrade = Duration.seconds(60)
   /// The latency below which no better path is looked for.

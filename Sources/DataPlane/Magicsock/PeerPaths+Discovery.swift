@@ -115,9 +115,13 @@ extension PeerPaths {
     with sealer: inout DiscoSealer,
     into effects: inout Effects
   ) -> Bool {
+    let isNew = !candidates.contains { $0.endpoint == endpoint }
     guard
       let index = candidate(endpoint, at: now, counting: &sealer.counters, into: &effects)
     else { return true }
+    if isNew, best?.endpoint.address.family == endpoint.address.family {
+      doubtBest(at: now, with: &sealer, into: &effects)
+    }
     guard candidates[index].lastHeardPing != ping.id else {
       sealer.counters.duplicatePings += 1
       return false
@@ -211,7 +215,27 @@ extension PeerPaths {
       else { break }
       candidates[index].isCalled = true
     }
+    if let best, !call.endpoints.contains(best.endpoint) {
+      doubtBest(at: now, with: &sealer, into: &effects)
+    }
     _ = discover(at: now, with: &sealer, into: &effects)
+  }
+
+  /// Trusts the best path no more until a pong comes, because the peer seems to be elsewhere.
+  ///
+  /// Whoever moved knows at once, its peers would send to where it was until trust ends. Packets go
+  /// over the relay as well meanwhile; a path that still works costs one ping.
+  private mutating func doubtBest(
+    at now: Instant,
+    with sealer: inout DiscoSealer,
+    into effects: inout Effects
+  ) {
+    guard let best, isTrusted(at: now), isActive(at: now),
+      lastDoubt.map({ now - $0 >= PathTiming.doubt }) ?? true
+    else { return }
+    lastDoubt = now
+    trustedUntil = .distantPast
+    ping(.direct(best.endpoint), at: now, with: &sealer, into: &effects)
   }
 
   // MARK: Candidates

@@ -30,6 +30,8 @@ struct PeerPaths: Sendable {
   var heardRegion: RegionID?
   var heartbeatAt: Instant?
   var lastRound: Instant?
+  /// When the best path was last doubted.
+  var lastDoubt: Instant?
   /// Before this, no candidate is due.
   var nextRound = Instant.distantPast
   /// Which endpoints are known to be this peer's, oldest first.

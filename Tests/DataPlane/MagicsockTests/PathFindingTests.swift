@@ -158,6 +158,29 @@ struct PathFindingTests {
     #expect(network.hosts[0].received.last?.isDirect == true)
   }
 
+  @Test(
+    "Who is told that its peer moved does not send to where it was until trust ends",
+    arguments: [true, false]
+  )
+  func following(isBehindNAT: Bool) throws {
+    let network = isBehindNAT ? VirtualNetwork.pair(.easy, .easy) : VirtualNetwork.pair(nil, nil)
+    network.start()
+    network.talk(0, 1, for: .seconds(10))
+    let before = try #require(network.direct(1, 0))
+    if isBehindNAT { network.hosts[0].nat = network.addNAT(.easy) }
+    network.hosts[0].address = isBehindNAT ? IPAddress(172, 16, 0, 9) : IPAddress(203, 0, 113, 99)
+    network.attach(0, isMajor: true)
+    let moved = network.now
+    network.hosts[0].received = []
+    network.talk(0, 1, for: .seconds(2))
+    let direct = try #require(network.direct(1, 0))
+    #expect(direct != before)
+    let first = try #require(network.hosts[0].received.first)
+    #expect(first.at - moved < .seconds(1))
+    // From then on nothing is lost: fifteen of the packets of two seconds at least.
+    #expect(Set(network.hosts[0].received.map(\.sequence)).count >= 15)
+  }
+
   @Test("Nobody pings a peer to which nothing goes")
   func silence() {
     let network = VirtualNetwork.pair(.easy, .easy)
