@@ -13,17 +13,17 @@ package struct Output: Sendable {
   /// Writes through `write`, which is told the file descriptor: 1 or 2.
   package init(write: @escaping @Sendable (Int32, [UInt8]) -> Void) { self.write = write }
 
-  /// Writes `text` to standard output.
+  /// Writes `text` to standard output, without what would control a terminal.
   package func print(_ text: String, terminator: String = "\n") {
-    write(1, Array((text + terminator).utf8))
+    write(1, Array((printableLines(text) + terminator).utf8))
   }
 
   /// Writes bytes to standard output as they are.
   package func print(bytes: [UInt8]) { write(1, bytes) }
 
-  /// Writes `text` to standard error.
+  /// Writes `text` to standard error, without what would control a terminal.
   package func complain(_ text: String, terminator: String = "\n") {
-    write(2, Array((text + terminator).utf8))
+    write(2, Array((printableLines(text) + terminator).utf8))
   }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Rows whose columns line up, for a terminal or a pager.
+///
+/// Cells show what they were given as `printable` has it: no cell can fake a row.
 package struct Table: Sendable {
   private var rows: [[String]] = []
   private let padding: Int
@@ -9,10 +11,10 @@ package struct Table: Sendable {
   package init(padding: Int = 2) { self.padding = padding }
 
   /// Appends a row; rows may differ in length.
-  package mutating func add(_ cells: String...) { rows.append(cells) }
+  package mutating func add(_ cells: String...) { add(row: cells) }
 
   /// Appends a row; rows may differ in length.
-  package mutating func add(row cells: [String]) { rows.append(cells) }
+  package mutating func add(row cells: [String]) { rows.append(cells.map(printable)) }
 
   /// Whether it has no row.
   package var isEmpty: Bool { rows.isEmpty }

@@ -78,8 +78,9 @@ extension Preferences {
     return name.allSatisfy { isAlphanumeric($0) || $0 == UInt8(ascii: "-") }
   }
 
+  /// A number is no name: it may mean another user to another program.
   private static func isUserName(_ text: String) -> Bool {
-    text.utf8.count <= 256 && text.first != "-"
+    text.utf8.count <= 256 && text.first != "-" && text.contains { !$0.isNumber }
       && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != 0x3A && $0 != 0x2F }
   }
 

@@ -23,6 +23,20 @@ struct TextTests {
     #expect(maskingKeys("turkey-farm") == "turkey-farm")
   }
 
+  @Test("What others wrote cannot move the cursor, fake a row or turn text around")
+  func control() {
+    #expect(printable("a\u{1b}[2J\nb\u{9b}c\u{202e}d\u{7f}") == "a?[2J?b?c?d?")
+    #expect(printable("grün 東京 👩‍👧") == "grün 東京 👩‍👧")
+    var table = Table()
+    table.add("a\n1.2.3.4", "b\tc")
+    #expect(table.text == "a?1.2.3.4  b?c\n")
+    let recorder = OutputRecorder()
+    recorder.output.print("x\u{1b}]0;t\u{7}\ty\nz")
+    recorder.output.complain("\u{1b}c")
+    #expect(recorder.standardOutput == "x?]0;t?\ty\nz\n")
+    #expect(recorder.standardError == "?c\n")
+  }
+
   @Test("A message gets its period only when a hint follows")
   func errors() {
     #expect(CommandError("a").text(program: "p") == "p: a")

@@ -94,6 +94,19 @@ struct StatusReportTests {
     }
   }
 
+  @Test("A peer's name cannot fake a row or control the terminal")
+  func hostileNames() throws {
+    var status = try Goldens.status()
+    status.health = ["bad\n100.64.0.9  root"]
+    var peer = try #require(status.sortedPeers.last)
+    (peer.dnsName, peer.hostName, peer.os) = ("", "x\")\n100.64.0.9\u{1b}[31m", "li\u{202e}nux")
+    status.peers = [peer.publicKey: peer]
+    let shown = report(status, includesSelf: false).text
+    #expect(shown.split(separator: "\n").count == 3)
+    #expect(!shown.contains("\u{1b}") && !shown.contains("\u{202e}"))
+    #expect(shown.hasPrefix("100.64.0.3  (\"x\")?100.64.0.9?[31m\")  "))
+  }
+
   @Test(
     "A node that is not connected says why, and the program ends with 1",
     arguments: [

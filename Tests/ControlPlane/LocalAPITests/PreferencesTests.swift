@@ -237,7 +237,7 @@ struct PreferenceValidationTests {
   @Test("Operators are users")
   func operatorUser() {
     #expect(error { $0.operatorUser = "alice" } == nil)
-    for bad in ["-froot", "a b", "a:b", "a/b", "a\n"] {
+    for bad in ["1000", "-froot", "a b", "a:b", "a/b", "a\n"] {
       #expect(error { $0.operatorUser = bad } == .badOperator(bad))
     }
   }

@@ -17,16 +17,16 @@ enum NetcheckText {
     ]
     if let isCaptive = report.captivePortal { lines.append("CaptivePortal: \(isCaptive)") }
     lines.append("Nearest DERP: \(nearest(report, regions))")
-    var text = "\nReport:\n" + lines.map { "\t* \($0)\n" }.joined()
+    var text = "\nReport:\n" + lines.map { "\t* \(printable($0))\n" }.joined()
     guard !report.regionLatency.isEmpty else { return text }
     text += "\t* DERP latency:\n"
     for (number, latency) in sorted(report, regions) {
-      let code = regions[number]?.regionCode ?? String(number)
+      let code = printable(regions[number]?.regionCode ?? String(number))
       let time =
         latency.map { DurationText.format(DurationText.rounded($0, to: .microseconds(100))) } ?? ""
       text +=
         "\t\t- \(padded(code, left: 3)): \(padded(time, right: 7))"
-        + " (\(regions[number]?.regionName ?? ""))\n"
+        + " (\(printable(regions[number]?.regionName ?? "")))\n"
     }
     return text
   }

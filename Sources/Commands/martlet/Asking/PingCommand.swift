@@ -128,8 +128,8 @@ enum PingText {
   static func line(_ result: PingResult, kind: PingKind) -> String {
     let latency = DurationText.rounded(.seconds(result.latencySeconds), to: .milliseconds(1))
     let port = result.peerAPIPort == 0 ? "" : ", \(result.peerAPIPort)"
-    return
-      "pong from \(result.nodeName) (\(result.nodeIP)\(port)) via \(path(of: result, kind)) in "
+    let way = printable(path(of: result, kind))
+    return "pong from \(printable(result.nodeName)) (\(result.nodeIP)\(port)) via \(way) in "
       + DurationText.format(latency)
   }
 

@@ -106,7 +106,7 @@ struct JoinTeller {
   mutating func visit(_ url: String, state: String) {
     guard told.insert(url).inserted else { return }
     guard asJSON else {
-      return output.complain("\nTo authenticate, visit:\n\n\t\(url)\n")
+      return output.complain("\nTo authenticate, visit:\n\n\t\(printable(url))\n")
     }
     let facts: JSONValue = ["AuthURL": .string(url), "BackendState": .string(state)]
     output.print(facts.text(indentation: "\t"))

@@ -41,7 +41,7 @@ struct StatusReport {
     case .running, .starting: nil
     case .stopped: "Martlet is stopped."
     case .needsLogin:
-      "Logged out." + (status.authURL.isEmpty ? "" : "\nLog in at: \(status.authURL)")
+      "Logged out." + (status.authURL.isEmpty ? "" : "\nLog in at: \(printable(status.authURL))")
     case .needsMachineAuth: "Machine is not yet approved by tailnet admin."
     case .noState, .inUseOtherUser: "unexpected state: \(status.backendState)"
     }
@@ -49,7 +49,7 @@ struct StatusReport {
 
   private static func health(_ warnings: [String]) -> String {
     guard !warnings.isEmpty else { return "" }
-    return "# Health check:\n" + warnings.map { "#     - \($0)\n" }.joined()
+    return "# Health check:\n" + warnings.map { "#     - \(printable($0))\n" }.joined()
   }
 
   private static func row(_ peer: PeerStatus, of status: Status, at now: Timestamp) -> [String] {

@@ -63,8 +63,8 @@ enum WhoIsText {
     let capabilities = (answer.capMap ?? [:]).sorted { $0.key < $1.key }
     if !capabilities.isEmpty { text += "Capabilities:\n" }
     for (capability, values) in capabilities {
-      text += "  - \(capability)" + (values.isEmpty ? "\n" : ":\n")
-      for value in values { text += "      \(value.text())\n" }
+      text += "  - \(printable(capability))" + (values.isEmpty ? "\n" : ":\n")
+      for value in values { text += "      \(printable(value.text()))\n" }
     }
     return text
   }
@@ -78,7 +78,7 @@ enum WhoIsText {
     let width = max(10, 7 + (rows.map(\.name.utf8.count).max() ?? 0))
     return rows.map { row in
       let space = String(repeating: " ", count: width - 2 - row.name.utf8.count)
-      return "  " + row.name + space + row.value + "\n"
+      return "  " + row.name + space + printable(row.value) + "\n"
     }.joined()
   }
 }
