@@ -123,6 +123,27 @@ struct ByteStreamTests {
     }
   }
 
+  @Test("A connection that is cut as soon as it is made is known to have ended, however fast")
+  func cutAtOnce() async throws {
+    var limits = HTTPLimits()
+    limits.maximumConnections = 0
+    try await World.withListener(limits: limits) { _ in
+    } during: { port in
+      await withTaskGroup(of: Void.self) { group in
+        for _ in 0..<8 {
+          group.addTask {
+            for _ in 0..<100 {
+              // That the dial itself fails is as good.
+              guard let stream = try? await World.dial(port) else { continue }
+              _ = await World.readAll(stream)
+              await stream.waitUntilClosed()
+            }
+          }
+        }
+      }
+    }
+  }
+
   @Test("The end is told once to everybody who waits")
   func end() async throws {
     let go = Signal()

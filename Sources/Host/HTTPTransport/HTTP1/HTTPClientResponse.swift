@@ -49,7 +49,12 @@ package final class HTTPBodySequence: AsyncSequence, Sendable {
   package func cancel() { stop() }
 
   /// The next piece; nil at the end.
-  package func next() async throws -> [UInt8]? { try await read() }
+  ///
+  /// - Throws: `CancellationError` in a task that is cancelled, also where more of the body is there.
+  package func next() async throws -> [UInt8]? {
+    try Task.checkCancellation()
+    return try await read()
+  }
 
   /// Reads the pieces from where the last reader stopped.
   package func makeAsyncIterator() -> Iterator { Iterator(body: self) }

@@ -128,6 +128,41 @@ struct HTTP1ClientTests {
     }
   }
 
+  @Test("A body that nobody reads to its end is given up when it is let go of or cancelled")
+  func abandonedBody() async throws {
+    let gone = [Signal(), Signal()]
+    let turn = Counter()
+    let piece = [UInt8](repeating: 1, count: 16_000)
+    let handler: HTTPHandler = { _ in
+      let mine = gone[turn.add() - 1]
+      return HTTPResponse(
+        status: 200,
+        body: .stream { writer in
+          defer { mine.set() }
+          while true { try await writer.write(piece) }
+        }
+      )
+    }
+    try await World.withServer(handler: handler) { _, port in
+      let target = HTTPClient.Target.tcp(host: "127.0.0.1", port: port, tls: nil)
+      do {
+        let response = try await HTTPClient().request(to: target, path: "/")
+        #expect(try await response.body.next()?.first == 1)
+      }
+      await gone[0].wait()
+      let response = try await HTTPClient().request(to: target, path: "/")
+      let reader = Task {
+        var count = 0
+        for try await piece in response.body { count += piece.count }
+        return count
+      }
+      reader.cancel()
+      await #expect(throws: CancellationError.self) { _ = try await reader.value }
+      response.body.cancel()
+      await gone[1].wait()
+    }
+  }
+
   @Test("Nobody at a port, an unknown name and a broken address are told apart in words")
   func unreachable() async throws {
     let port = try await World.withServer { _, port in port }
