@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How our tunnel compares with Debian's wireguard-go: both between the same two hosts, measured in turns.
+"""How our tunnel compares with Debian's wireguard-go, or the one that MARTLET_RIVAL names: both between the same
+two hosts, measured in turns.
 
 Prints medians and ratios; it fails on nothing but an error. Run it with `make bench` on a quiet machine.
 Packages: iperf3, wireguard-go, wireguard-tools.
 """
-import base64, contextlib, json, os, pathlib, statistics, sys, time
+import contextlib, json, os, pathlib, statistics, sys, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
 from harness import BINARIES, Control, Host, Node, Skip, eventually, require_programs, require_root, require_tool, run, scratch
 
 ROUNDS = int(os.environ.get("MARTLET_ROUNDS", "5"))
 SECONDS = int(os.environ.get("MARTLET_SECONDS", "4"))
+RIVAL = os.environ.get("MARTLET_RIVAL", "wireguard-go")
 PREFIX = "mtbench"
 ADDRESSES = {"server": "10.96.0.1", "a": "10.96.0.2", "b": "10.96.0.3"}
 
@@ -72,7 +74,7 @@ def plain(host, name, listen):
     path = pathlib.Path(f"/run/{name}.key")
     path.touch(mode=0o600)
     path.write_text(key)
-    host.run("wireguard-go", name)
+    host.run(RIVAL, name)
     host.run("wg", "set", name, "private-key", path, "listen-port", listen)
     path.unlink()
     return run("wg", "pubkey", input=key, stdin=None).stdout.strip()
@@ -138,7 +140,7 @@ def memory(when, daemons, rivals):
 def bench():
     require_programs("martletd", "martlet", "martlet-control")
     require_root()
-    require_tool("iperf3", "wireguard-go", "wg")
+    require_tool("iperf3", RIVAL, "wg")
     with scratch("martlet-bench-") as directory, hosts() as made:
         control = Control(made["server"], directory / "control", ADDRESSES["server"]).start()
         second = Node(made["b"], directory / "b").start()
