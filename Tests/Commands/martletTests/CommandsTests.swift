@@ -272,6 +272,16 @@ struct CommandsTests {
     }
   }
 
+  @Test("A daemon of another version is warned of, once")
+  func versions() async throws {
+    try await FakeDaemon.serving(FakeNode(), version: "9.9") { daemon in
+      let told = await daemon.martlet("set", "--hostname=x")
+      #expect(told.code == 0)
+      #expect(told.errors.split(separator: "\n").count == 1)
+      #expect(told.errors.contains("!= martletd server version \"9.9\""))
+    }
+  }
+
   @Test("A daemon that is not there, or is none, is told as such")
   func noDaemon() async throws {
     let missing = await run(["--socket", "/nonexistent/x.sock", "status"])

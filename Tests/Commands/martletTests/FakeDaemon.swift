@@ -48,6 +48,7 @@ struct FakeDaemon {
   /// Serves `node` while `body` runs.
   static func serving(
     _ node: FakeNode,
+    version: String = Version.long,
     _ body: (FakeDaemon) async throws -> Void
   ) async throws {
     let folder = FileManager.default.temporaryDirectory
@@ -58,7 +59,7 @@ struct FakeDaemon {
     let server = try await LocalAPIServer.start(
       at: path,
       node: node,
-      version: "0.1.0",
+      version: version,
       logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     )
     do {

@@ -15,6 +15,7 @@ struct LocalClient: Sendable {
   let path: String
   /// The command that is running: `up`.
   private let verb: String
+  private let versions: VersionWatch
 
   /// A client for the daemon that `options` or the environment name.
   init(_ options: DaemonOptions, for command: some DaemonCommand) {
@@ -22,6 +23,7 @@ struct LocalClient: Sendable {
     path =
       options.socket ?? (variable.isEmpty ? LocalAPIRoutes.defaultSocketPath : variable)
     verb = type(of: command)._commandName
+    versions = VersionWatch(command.output)
   }
 
   /// The answer to a request; `target` follows `/localapi/v0/`.
@@ -93,13 +95,15 @@ struct LocalClient: Sendable {
     _ body: [UInt8],
     _ timeout: Duration
   ) async throws -> HTTPClientResponse {
-    try await HTTPClient(timeout: timeout).request(
+    let response = try await HTTPClient(timeout: timeout).request(
       method,
       to: .unix(path: path),
       host: LocalAPIRoutes.host,
       path: LocalAPIRoutes.prefix + target,
       body: body
     )
+    versions.look(at: response.headers)
+    return response
   }
 
   /// What a failed connection means.

@@ -14,6 +14,7 @@ struct DownCommand: DaemonCommand {
   @OptionGroup var daemon: DaemonOptions
 
   func run() async throws {
+    let client = client
     let status = try await client.status(peers: false)
     guard status.state != .stopped else {
       return output.complain("Martlet was already stopped.")

@@ -20,6 +20,7 @@ struct SetCommand: DaemonCommand {
     let given = GivenSettings(common: settings, more: more)
     let mentioned = given.names(among: Setting.ofSet)
     guard !mentioned.isEmpty else { throw CleanExit.helpRequest(self) }
+    let client = client
     var wanted = try await client.preferences()
     try given.put(Setting.ofSet, into: &wanted)
     wanted.config = nil
