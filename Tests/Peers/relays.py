@@ -305,7 +305,7 @@ def restarts(world):
         token = b.serve(content)
         with world.network.apart():
             fetch = a.forward(token)
-            assert fetch() == content
+            eventually("they meet", lambda: fetch(5) == content)
             name = relay.certificate_name
             relay.daemon.stop()
             relay.start()
