@@ -22,6 +22,7 @@ final class RelayCore: Sendable {
   private struct State {
     var relay: RelaySwitch
     var links: [RelaySwitch.ClientID: RelayLink] = [:]
+    var keys: [RelaySwitch.ClientID: NodeKey] = [:]
     var effects = RelaySwitch.Effects()
   }
 
@@ -37,6 +38,7 @@ final class RelayCore: Sendable {
       _ = link.stream.offer(welcome)
       let id = state.relay.add(key, at: MonotonicClock.now(), into: &state.effects)
       state.links[id] = link
+      state.keys[id] = key
       return id
     }
   }
@@ -45,7 +47,16 @@ final class RelayCore: Sendable {
     perform { state in
       state.relay.remove(id, at: MonotonicClock.now(), into: &state.effects)
       state.links[id] = nil
+      state.keys[id] = nil
     }
+  }
+
+  /// Ends the connections of everybody who came with `key`; looks at each client once.
+  func disconnect(_ key: NodeKey) {
+    let links = state.withLock { state in
+      state.keys.compactMap { id, other in other == key ? state.links[id] : nil }
+    }
+    for link in links { link.stream.abort() }
   }
 
   func receive(_ frames: [Frame], from id: RelaySwitch.ClientID) {

@@ -232,6 +232,9 @@ package final class RelayServer: Sendable {
     lock.withLock { $0 = nil }
   }
 
+  /// Ends the connections of a client that is admitted no longer.
+  package func disconnect(_ key: NodeKey) { core.disconnect(key) }
+
   // MARK: Requests
 
   /// Answers a request, also one that came to another server of this process.

@@ -154,6 +154,21 @@ struct AdmissionTests {
     }
   }
 
+  @Test("Who is admitted no longer is disconnected, on every connection; others stay")
+  func dismissal() async throws {
+    let known = someKey()
+    try await withRelay { relay in
+      var first = try await TestClient(to: relay, as: known)
+      var other = try await TestClient(to: relay)
+      relay.disconnect(someKey().publicKey)
+      try await first.settle()
+      relay.disconnect(known.publicKey)
+      _ = await first.untilEnd()
+      try await other.send([1], to: other.key)
+      try await other.expect([1], from: other.key)
+    }
+  }
+
   @Test("Slow strangers are cut at every step: before TLS, in the header, before the introduction")
   func slowStrangers() async throws {
     let impatient = RelayOptions.local(.selfSigned).with { options in
