@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Addressing
+package import Keys
 package import Timing
 
 /// A row to be written, all rows of one event together or none.
@@ -68,6 +69,8 @@ package struct Effects: Sendable {
   package var settledLogins: [LoginID] = []
   /// Nodes whose map streams must end, because their key or they themselves are gone.
   package var endedStreams: [NodeID] = []
+  /// Node keys that have lost access, because they ended, were replaced, or their nodes are gone.
+  package var lostKeys: [NodeKey] = []
   /// Whether there are changes to tell.
   package var hasChanges = false
 

@@ -157,7 +157,10 @@ extension Tailnet {
     if let old { unindex(old) } else { order.append(node.id) }
     index(node)
     effects.mutations.append(.node(node))
-    if let old, old.nodeKey != node.nodeKey { effects.endedStreams.append(node.id) }
+    if let old, old.nodeKey != node.nodeKey {
+      effects.endedStreams.append(node.id)
+      effects.lostKeys.append(old.nodeKey)
+    }
     refreshView(of: node, at: now, into: &effects)
   }
 
@@ -191,6 +194,7 @@ extension Tailnet {
     }
     effects.mutations.append(.nodeRemoved(node.id))
     effects.endedStreams.append(node.id)
+    effects.lostKeys.append(node.nodeKey)
     note(.removed(node.id), at: now, into: &effects)
   }
 
@@ -205,6 +209,7 @@ extension Tailnet {
     case .facts(let facts): note(.patch(node.id, facts), at: now, into: &effects)
     case .everything: note(.node(node.id), at: now, into: &effects)
     }
+    if new.expired, !old.expired { effects.lostKeys.append(node.nodeKey) }
     if old.expired, !new.expired { note(.readmitted(node.id), at: now, into: &effects) }
   }
 

@@ -33,6 +33,12 @@ package actor Coordinator {
   /// The number of the youngest change that streams may be told of.
   private(set) var published: Int64
 
+  /// Node keys that have lost access, as they do: whom our relay serves no longer.
+  package nonisolated let lostKeys: AsyncStream<NodeKey>
+  private let lostKeyContinuation: AsyncStream<NodeKey>.Continuation
+  /// How many may wait to be read; a relay asks at every connection anyhow.
+  static let maximumLostKeys = 4096
+
   private var loginWaiters: [LoginID: [AsyncStream<Void>.Continuation]] = [:]
   var streams = MapStreams()
   private var flushTask: Task<Void, Never>?
@@ -60,6 +66,9 @@ package actor Coordinator {
     self.clock = clock
     self.entropy = entropy
     self.logger = logger
+    (lostKeys, lostKeyContinuation) = AsyncStream.makeStream(
+      bufferingPolicy: .bufferingNewest(Self.maximumLostKeys)
+    )
     let records = try await store.load(tailnetID)
     tailnet = Tailnet(id: tailnetID, options: options, records: records, at: clock())
     published = tailnet.changes.head
@@ -113,6 +122,7 @@ package actor Coordinator {
   /// Ends every map stream and waits for the store.
   package func shutDown() async {
     flushTask?.cancel()
+    lostKeyContinuation.finish()
     streams.endAll()
     for waiters in loginWaiters.values { for waiter in waiters { waiter.finish() } }
     loginWaiters = [:]
@@ -197,6 +207,7 @@ package actor Coordinator {
   private func finish(_ effects: Effects, head: Int64) {
     for id in effects.endedStreams { streams.end(of: id, except: tailnet.nodes[id]?.nodeKey) }
     for id in effects.settledLogins { wakeWaiters(of: id) }
+    for key in effects.lostKeys { lostKeyContinuation.yield(key) }
     guard head > published else { return }
     published = head
     scheduleFlush()

@@ -93,6 +93,30 @@ struct NodeLifeTests {
     }
   }
 
+  @Test("The relay is told whose keys have lost access: ended, replaced, logged out, deleted")
+  func lostKeys() async throws {
+    try await TestServer.run { server in
+      var clients: [TestClient] = []
+      for name in ["expired", "replaced", "out", "deleted", "stays"] {
+        clients.append(try await server.joined(name))
+      }
+      #expect(try await server.admin("POST", "node/expired/expire").0 == 200)
+      let renewed = try await TestClient("replaced", of: server, machineKey: clients[1].machineKey)
+      #expect(try await renewed.register(key: try await server.key()).machineAuthorized)
+      #expect(try await clients[2].register { $0.expiry = Timestamp(seconds: 123) }.nodeKeyExpired)
+      #expect(try await server.admin("DELETE", "node/deleted").0 == 200)
+      var lost: [NodeKey] = []
+      for await key in server.coordinator.lostKeys {
+        lost.append(key)
+        if lost.count == 4 { break }
+      }
+      #expect(lost == clients[..<4].map(\.nodeKey))
+      for (client, isMember) in zip(clients, [false, false, false, false, true]) {
+        #expect(await server.coordinator.isMember(client.nodeKey) == isMember)
+      }
+    }
+  }
+
   @Test("A tagged key makes nodes without a user that never end")
   func tagged() async throws {
     try await TestServer.run(Self.oneHour) { server in
