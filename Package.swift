@@ -216,7 +216,7 @@ let plan: [(folder: String, modules: [Module])] = [
     [
       Module(
         "CommandLine",
-        on: ["JSON", "Bytes"],
+        on: ["JSON"],
         borrowing: [arguments, logging]
       ),
       Module(
@@ -233,7 +233,7 @@ let plan: [(folder: String, modules: [Module])] = [
         .executable,
         on: [
           "CommandLine", "LocalAPI", "ControlProtocol", "HTTPTransport", "JSON", "Addressing",
-          "Keys", "Bytes", "Timing",
+          "Keys", "Timing",
         ],
         borrowing: [arguments, logging],
         testing: ["NodeAPIs"]
