@@ -4,6 +4,7 @@ import ControlProtocol
 import ControlSession
 import DERP
 import HostIO
+import HostSettings
 import Keys
 import LocalAPI
 import Logging
@@ -24,6 +25,7 @@ extension NodeBackend {
       let client = ControlClient(
         to: server,
         as: state.machineKey,
+        mark: options.ground.bypassMark.value,
         login: login,
         news: news,
         logger: logger

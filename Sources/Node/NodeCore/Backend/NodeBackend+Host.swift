@@ -80,7 +80,7 @@ extension NodeBackend {
   /// Takes in what changed on the host.
   func handle(_ change: LinkChange) async {
     if change.groundDisturbed {
-      logger.notice("routes or rules of this node were removed by others; they are set again")
+      isGroundDisturbed = true
       appliedRouter = nil
       scheduleReconfigure()
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostSettings
 import Keys
 package import LocalAPI
 import Logging
@@ -103,6 +104,7 @@ extension NodeBackend {
     return ControlClient(
       to: try ServerURL(preferences.controlURL),
       as: state.machineKey,
+      mark: options.ground.bypassMark.value,
       login: ControlLogin(nodeKey: key.publicKey),
       news: news,
       logger: logger

@@ -64,6 +64,8 @@ package actor NodeBackend {
   var isReconfiguring = false
   var needsReconfiguring = false
   var appliedRouter: RouterSettings?
+  /// Whether others may have removed some of what was applied.
+  var isGroundDisturbed = false
   var expiryTimer: Task<Void, Never>?
   var tasks: [Task<Void, Never>] = []
 
@@ -163,6 +165,7 @@ package actor NodeBackend {
     stopClient()
     expiryTimer?.cancel()
     bus.close()
+    links.stop()
     if let appliedRouter {
       do {
         let report = try router.withdraw(appliedRouter)
@@ -171,7 +174,6 @@ package actor NodeBackend {
         logger.warning("\(error)")
       }
     }
-    links.stop()
     await plane.shutdown()
     for task in tasks { task.cancel() }
   }

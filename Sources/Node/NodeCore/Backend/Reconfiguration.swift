@@ -60,6 +60,10 @@ extension NodeBackend {
     do {
       let report = try router.apply(settings)
       appliedRouter = settings
+      if isGroundDisturbed, report.changes > 0 {
+        logger.notice("others removed routes, rules or addresses of this node; they are set again")
+      }
+      isGroundDisturbed = false
       if let reason = report.ipv6Unavailable,
         settings.addresses.contains(where: { !$0.address.isV4 })
       {

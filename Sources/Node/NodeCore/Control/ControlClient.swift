@@ -41,6 +41,7 @@ actor ControlClient {
   init(
     to server: ServerURL,
     as machineKey: MachinePrivateKey,
+    mark: UInt32,
     login: ControlLogin,
     news: NodeReport,
     logger: Logger,
@@ -48,7 +49,7 @@ actor ControlClient {
   ) {
     (self.server, self.login, self.news) = (server, login, news)
     (self.report, self.logger) = (report, logger)
-    dialer = ControlDialer(to: server, as: machineKey)
+    dialer = ControlDialer(to: server, as: machineKey, mark: mark)
   }
 
   /// Tells the server what is new, now or with the next conversation.

@@ -18,12 +18,14 @@ package struct ControlDialer: Sendable {
 
   private let server: ServerURL
   private let machineKey: MachinePrivateKey
-  private let dialer = Dialer()
+  private let dialer: Dialer
 
-  /// A dialer of this machine to this server.
-  package init(to server: ServerURL, as machineKey: MachinePrivateKey) {
+  /// A dialer of this machine to this server; its packets carry `mark`, so that they never enter
+  /// the tunnel.
+  package init(to server: ServerURL, as machineKey: MachinePrivateKey, mark: UInt32) {
     self.server = server
     self.machineKey = machineKey
+    dialer = Dialer(mark: mark)
   }
 
   /// Asks for the server's key.
