@@ -245,6 +245,28 @@ def refusals(world):
         assert refused.returncode == 2 and "verysecret" not in refused.stdout + refused.stderr, refused
 
 
+@test("a new login gives the node a new key, and logging out ends it")
+def logins(world):
+    node, address = world.node, world.node.ip()
+    before = node.status()["Self"]["PublicKey"]
+    key = world.control.key()
+    renewed = node.call("up", "--force-reauth", "--login-server", world.control.url, "--hostname=alpha", "--timeout", "60s",
+                        f"--auth-key={key}")
+    assert key not in renewed.stdout + renewed.stderr, renewed
+    after = node.status()["Self"]["PublicKey"]
+    assert after != before and node.ip() == address, (before, after)
+    again = node.call("login", "--login-server", world.control.url, check=False)
+    assert again.returncode == 1 and "logged in already" in again.stderr, again
+    node.call("logout")
+    gone = node.call("status", check=False)
+    assert gone.returncode == 1 and gone.stdout.startswith("Logged out."), gone
+    secret = world.directory / "key"
+    secret.write_text(world.control.key() + "\n")
+    node.call("login", "--login-server", world.control.url, "--hostname=alpha", "--auth-key", f"file:{secret}",
+              "--timeout", "60s")
+    assert node.status()["BackendState"] == "Running"
+
+
 @test("a second daemon on the same socket refuses, and the first goes on")
 def second(world):
     done = world.node.host.run(BINARIES / "martletd", "--statedir", world.directory / "second", "--socket",
