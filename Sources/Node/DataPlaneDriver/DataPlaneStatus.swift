@@ -32,6 +32,8 @@ package struct HostCounters: Hashable, Sendable {
   package internal(set) var sendFailed: UInt64 = 0
   /// Reads from the TUN interface that were no packet.
   package internal(set) var unreadable: UInt64 = 0
+  /// Datagrams for relays that were too slow, not reached or not willing.
+  package internal(set) var relayQueueDropped: UInt64 = 0
   /// Packets that came through relays faster than they could be handled.
   package internal(set) var relayedDropped: UInt64 = 0
 

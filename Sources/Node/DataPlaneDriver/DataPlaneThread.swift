@@ -414,6 +414,7 @@ struct DataPlaneThread: ~Copyable {
   private func status(at now: Instant) -> DataPlaneStatus {
     var host = counters
     host.relayedDropped = mailbox.droppedPackets
+    host.relayQueueDropped = ways.relays.dropped
     return DataPlaneStatus(
       pipeline: pipeline.status(at: now),
       host: host,

@@ -329,15 +329,22 @@ actor RelayLink {
   private func frames(for trains: [RelayTrain]) -> [UInt8] {
     let now = MonotonicClock.now()
     var effects = ClientSession.Effects()
-    for train in trains where now - train.queuedAt <= RelayOutbox.patience {
+    var dropped: UInt64 = 0
+    for train in trains {
+      guard now - train.queuedAt <= RelayOutbox.patience else {
+        dropped += train.count
+        continue
+      }
       var start = 0
       while start < train.bytes.count {
         let end = min(start + train.segmentSize, train.bytes.count)
-        // What is refused is counted by the session.
-        _ = session?.send(train.bytes[start..<end], to: train.destination, at: now, into: &effects)
+        let datagram = train.bytes[start..<end]
+        let sending = session?.send(datagram, to: train.destination, at: now, into: &effects)
+        if sending != .sent { dropped += 1 }
         start = end
       }
     }
+    if dropped > 0 { outbox.noteDropped(dropped) }
     return effects.output
   }
 

@@ -11,6 +11,11 @@ struct RelayTrain: Sendable {
   var bytes: [UInt8]
   var segmentSize: Int
   var queuedAt: Instant
+
+  /// How many datagrams it is.
+  var count: UInt64 {
+    UInt64(max(1, (bytes.count + segmentSize - 1) / max(1, segmentSize)))
+  }
 }
 
 /// What waits to leave through one relay.
@@ -38,6 +43,16 @@ final class RelayOutbox: Sendable {
   /// How many datagrams fell off.
   var dropped: UInt64 { state.withLock { $0.dropped } }
 
+  /// Counts datagrams that came out and were not sent after all.
+  func noteDropped(_ count: UInt64) { state.withLock { $0.dropped &+= count } }
+
+  /// How many datagrams nobody will take any more, those that fell off among them.
+  func abandon() -> UInt64 {
+    state.withLock { state in
+      state.trains[state.first...].reduce(state.dropped) { $0 &+ $1.count }
+    }
+  }
+
   /// How many trains were ever added: tells whether it is in use.
   var used: UInt64 { state.withLock { $0.used } }
 
@@ -51,7 +66,7 @@ final class RelayOutbox: Sendable {
         let oldest = state.trains[state.first]
         state.first += 1
         state.bytes -= oldest.bytes.count
-        state.dropped &+= UInt64(max(1, oldest.bytes.count / max(1, oldest.segmentSize)))
+        state.dropped &+= oldest.count
       }
       if state.first > 64 {
         state.trains.removeFirst(state.first)
@@ -105,7 +120,13 @@ final class RelayOutbox: Sendable {
 
 /// The outboxes of all relays, and word to whoever connects them.
 final class RelayOutboxes: Sendable {
-  private let boxes = Mutex<[RegionID: RelayOutbox]>([:])
+  private struct State {
+    var boxes: [RegionID: RelayOutbox] = [:]
+    /// How many datagrams fell off in outboxes that are forgotten.
+    var dropped: UInt64 = 0
+  }
+
+  private let state = Mutex(State())
   private let wanted: AsyncStream<RegionID>.Continuation
   /// Regions for which something waits; each is told once until it is `forgotten`.
   let wants: AsyncStream<RegionID>
@@ -115,12 +136,18 @@ final class RelayOutboxes: Sendable {
     (wants, wanted) = AsyncStream.makeStream(bufferingPolicy: .unbounded)
   }
 
+  /// How many datagrams fell off, for all relays and ever.
+  var dropped: UInt64 {
+    let (boxes, before) = state.withLock { (Array($0.boxes.values), $0.dropped) }
+    return boxes.reduce(before) { $0 &+ $1.dropped }
+  }
+
   /// Leaves datagrams for a relay, connected or not.
   func add(_ train: RelayTrain, through region: RegionID) {
-    let (box, isNew) = boxes.withLock { boxes -> (RelayOutbox, Bool) in
-      if let box = boxes[region] { return (box, false) }
+    let (box, isNew) = state.withLock { state -> (RelayOutbox, Bool) in
+      if let box = state.boxes[region] { return (box, false) }
       let box = RelayOutbox()
-      boxes[region] = box
+      state.boxes[region] = box
       return (box, true)
     }
     box.add(train)
@@ -129,13 +156,17 @@ final class RelayOutboxes: Sendable {
 
   /// The outbox of a region that is being connected.
   func box(of region: RegionID) -> RelayOutbox {
-    boxes.withLock { boxes in
-      let box = boxes[region] ?? RelayOutbox()
-      boxes[region] = box
+    state.withLock { state in
+      let box = state.boxes[region] ?? RelayOutbox()
+      state.boxes[region] = box
       return box
     }
   }
 
   /// Throws away what waits for a region that is not connected any more; the next train tells anew.
-  func forget(_ region: RegionID) { boxes.withLock { $0[region] = nil } }
+  func forget(_ region: RegionID) {
+    guard let box = state.withLock({ $0.boxes.removeValue(forKey: region) }) else { return }
+    let abandoned = box.abandon()
+    state.withLock { $0.dropped &+= abandoned }
+  }
 }
