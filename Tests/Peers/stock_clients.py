@@ -105,6 +105,8 @@ def deltas(world):
     eventually("a still reaches b", a.asks_its_peer)
     world.control.call("nodes", "expire", node["id"])
     eventually("a no longer reaches b", lambda: a.asks_its_peer() is None)
+    eventually("the relay lets b go", lambda: Network.HOSTS["b"] not in world.network.hosts["server"].run(
+        "ss", "-Htn", "state", "established", "( sport = :8443 )").stdout)
     world.control.call("nodes", "expire", node["id"], "--never")
     eventually("a reaches b again", a.asks_its_peer)
 

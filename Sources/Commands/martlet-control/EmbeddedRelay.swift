@@ -14,6 +14,7 @@ final class EmbeddedRelay: Sendable {
   private let settings: ServeSettings.Relay
   private let server: RelayServer
   private let members: Members
+  private let dismissing = Mutex<Task<Void, Never>?>(nil)
 
   /// Whom the relay serves: nobody, until the coordination server runs.
   private final class Members: Sendable {
@@ -87,8 +88,15 @@ final class EmbeddedRelay: Sendable {
   func start(for coordinator: Coordinator) async throws {
     members.ask(coordinator)
     try await server.start()
+    let server = server
+    dismissing.withLock {
+      $0 = Task { for await key in coordinator.lostKeys { server.disconnect(key) } }
+    }
   }
 
   /// Stops serving.
-  func shutDown() async { await server.shutdown() }
+  func shutDown() async {
+    dismissing.withLock { $0?.cancel() }
+    await server.shutdown()
+  }
 }
