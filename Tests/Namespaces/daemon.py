@@ -205,6 +205,37 @@ def unprivileged(world):
     assert node.status()["BackendState"] == "Running"
 
 
+CROWD = """
+import socket, sys, time
+held = []
+for _ in range(700):
+    one = socket.socket(socket.AF_UNIX)
+    one.settimeout(5)
+    try:
+        one.connect(sys.argv[1])
+    except OSError:
+        pass
+    held.append(one)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@test("an unprivileged user who opens many connections locks nobody else out")
+def crowd(world):
+    node = world.first
+    child = subprocess.Popen(
+        ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", sys.executable, "-c", CROWD, str(node.socket)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout.readline() == "held\n"
+        for _ in range(5):
+            assert node.status()["BackendState"] == "Running"
+    finally:
+        child.stdin.close()
+        child.wait(timeout=60)
+
+
 @test("health tells that the coordination server is away, and no more once it is back")
 def health(world):
     node = world.first

@@ -118,6 +118,10 @@ package struct HTTPLimits: Hashable, Sendable {
   package var maximumConnections = 16_384
   /// How many of them one address may have, or one IPv6 network of 64 bits; nil for no limit.
   package var maximumConnectionsPerAddress: Int?
+  /// How many of them one user of this machine may have over a unix socket; nil for no limit.
+  ///
+  /// Root has no such limit, so that nobody can lock the administrator out.
+  package var maximumConnectionsPerUser: Int?
   /// How many connections are accepted a second, with a burst of as many; nil for no limit.
   package var acceptsPerSecond: Int?
   /// How many requests of one HTTP/2 connection may be in progress.

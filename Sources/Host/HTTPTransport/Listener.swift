@@ -170,7 +170,7 @@ package final class Listener: Sendable {
 
   /// Takes a new connection in, once it is up.
   private func opened(_ stream: ByteStream) {
-    let source = stream.remoteEndpoint?.address
+    let source = gate.source(of: stream)
     guard gate.admit(from: source) else { return stream.abort() }
     stream.whenClosed { self.gate.leave(from: source) }
     let id = ObjectIdentifier(stream)
@@ -237,16 +237,24 @@ private final class AcceptGate: Sendable {
     var open = 0
     var refused = 0
     var bucket: TokenBucket?
-    var bySource: [IPAddress: Int] = [:]
+    var bySource: [Source: Int] = [:]
+  }
+
+  /// Whom connections are counted against.
+  enum Source: Hashable {
+    case address(IPAddress)
+    case user(UInt32)
   }
 
   private let maximum: Int
   private let maximumPerAddress: Int?
+  private let maximumPerUser: Int?
   private let counts: Mutex<Counts>
 
   init(_ limits: HTTPLimits) {
     maximum = limits.maximumConnections
     maximumPerAddress = limits.maximumConnectionsPerAddress
+    maximumPerUser = limits.maximumConnectionsPerUser
     let bucket = limits.acceptsPerSecond.map {
       TokenBucket(perSecond: $0, burst: $0, at: Self.now)
     }
@@ -272,11 +280,22 @@ private final class AcceptGate: Sendable {
 
   func leave() { counts.withLock { $0.open -= 1 } }
 
-  /// Whether one more may come from an address, which is known only once the connection is up.
-  func admit(from address: IPAddress?) -> Bool {
-    guard let maximumPerAddress, let source = address.map(Self.source) else { return true }
+  /// Whom a connection counts against; nil for nobody.
+  ///
+  /// One IPv6 network of 64 bits is one customer; root counts against nobody.
+  func source(of stream: ByteStream) -> Source? {
+    if let user = stream.peerCredentials?.userID {
+      return maximumPerUser == nil || user == 0 ? nil : .user(user)
+    }
+    guard maximumPerAddress != nil, let address = stream.remoteEndpoint?.address else { return nil }
+    return .address(address.isV4 ? address : address.masked(to: 64))
+  }
+
+  /// Whether one more may come from there, which is known only once the connection is up.
+  func admit(from source: Source?) -> Bool {
+    guard let source, let maximum = maximum(for: source) else { return true }
     return counts.withLock { counts in
-      guard counts.bySource[source, default: 0] < maximumPerAddress else {
+      guard counts.bySource[source, default: 0] < maximum else {
         counts.refused += 1
         return false
       }
@@ -285,16 +304,18 @@ private final class AcceptGate: Sendable {
     }
   }
 
-  func leave(from address: IPAddress?) {
-    guard maximumPerAddress != nil, let source = address.map(Self.source) else { return }
+  func leave(from source: Source?) {
+    guard let source else { return }
     counts.withLock { counts in
       guard let count = counts.bySource[source] else { return }
       counts.bySource[source] = count > 1 ? count - 1 : nil
     }
   }
 
-  /// One network of 64 bits is one customer.
-  private static func source(of address: IPAddress) -> IPAddress {
-    address.isV4 ? address : address.masked(to: 64)
+  private func maximum(for source: Source) -> Int? {
+    switch source {
+    case .address: maximumPerAddress
+    case .user: maximumPerUser
+    }
   }
 }

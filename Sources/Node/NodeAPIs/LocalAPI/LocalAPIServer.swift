@@ -28,6 +28,7 @@ package final class LocalAPIServer: Sendable {
   private static let limits: HTTPLimits = {
     var limits = HTTPLimits()
     limits.maximumConnections = 512
+    limits.maximumConnectionsPerUser = 64
     return limits
   }()
 
