@@ -2,7 +2,7 @@
 # `make up` and `make test` are all that a newcomer needs; the rest are steps of them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down join test build check lab lab-down bench clean
+.PHONY: help up down join test build check fuzz lab lab-down bench clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ build: ## Build the release binaries into .build-release
 check: ## Format, headers, arrows between modules, links: seconds
 	@Scripts/check
 
+fuzz: ## Look for input that ends a parser: make fuzz TARGET=name SECONDS=60; lists them without
+	@Scripts/fuzz '$(TARGET)' '$(or $(SECONDS),60)'
+
 lab: ## Bring up a small internet in network namespaces and leave it running
 	@Scripts/build-release
 	@Scripts/lab/lab up
@@ -38,4 +41,4 @@ bench: ## Measure the tunnel against wireguard-go, in the same run
 	@python3 Tests/Benchmarks/tunnel.py
 
 clean: ## Remove what was built
-	rm -rf .build .build-release
+	rm -rf .build .build-release .build-fuzz

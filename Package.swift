@@ -283,11 +283,20 @@ let modules = Dictionary(
   }
 )
 
+/// What reads bytes from strangers: the fuzz targets under Tests/Fuzz stand on these.
+let fuzzed = [
+  "Bytes", "Addressing", "Timing", "JSON", "Compression", "Cryptography", "Keys", "Packets",
+  "PacketFilter", "WireGuard", "STUN", "Disco", "DERP", "Magicsock", "PacketPipeline",
+  "HostSettings", "HostConfiguration", "HTTPTransport", "ControlProtocol", "ControlSession",
+  "Netmap", "LocalAPI", "NodeConfiguration", "NodeCore", "Coordination", "CommandLine",
+]
+
 /// `SLICE=WireGuard,Netmap swift test` builds those modules, what they stand on, and their tests only.
 let asked = Context.environment["SLICE"].map { Set($0.split(separator: ",").map(String.init)) }
 let slice: Set<String> = {
   guard var waiting = asked.map(Array.init) else { return Set(modules.keys) }
   for name in waiting { waiting += modules[name]?.module.testing ?? [] }
+  if waiting.contains("Fuzz") { waiting += fuzzed }
   waiting.removeAll { modules[$0] == nil }
   var reached: Set<String> = []
   while let name = waiting.popLast() {
@@ -341,6 +350,26 @@ func tests(of module: Module, in folder: String) -> Target {
   )
 }
 
+/// The fuzz targets: a test that replays their corpus, or with `FUZZ=1` the program of `make fuzz`.
+func fuzzing() -> Target {
+  let dependencies = fuzzed.map { Target.Dependency.target(name: $0) }
+  return Context.environment["FUZZ"] == nil
+    ? .testTarget(
+      name: "FuzzTests",
+      dependencies: dependencies,
+      path: "Tests/Fuzz",
+      sources: ["Targets", "Replay"],
+      swiftSettings: strict
+    )
+    : .executableTarget(
+      name: "martlet-fuzz",
+      dependencies: dependencies,
+      path: "Tests/Fuzz",
+      sources: ["Targets", "Driver"],
+      swiftSettings: strict
+    )
+}
+
 let chosen = groups.flatMap { group in
   group.modules.filter { slice.contains($0.name) }.map { (group.folder, $0) }
 }
@@ -385,4 +414,5 @@ let package = Package(
     + chosen.filter { asked?.contains($0.1.name) ?? true }
     .filter { exists("Tests/\($0.0)/\($0.1.name)Tests") }
     .map { tests(of: $0.1, in: $0.0) }
+    + ((asked?.contains("Fuzz") ?? true) && slice.isSuperset(of: fuzzed) ? [fuzzing()] : [])
 )

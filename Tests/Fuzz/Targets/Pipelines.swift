@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+import Cryptography
+import Keys
+import Magicsock
+import PacketFilter
+import PacketPipeline
+import Packets
+import Timing
+import WireGuard
+
+extension FuzzTarget {
+  static let pipelines = [
+    // Orders: bit 0 gives the datagram the receiver's proof (MAC 1 of nothing else), 1 lets time pass.
+    FuzzTarget("WireGuard", seeds: ["Corpora/WireGuard"]) { bytes in
+      var world = TunnelWorld()
+      world.receive(bytes)
+      for (_, body) in Script(bytes).prefix(32) { world.receive(body) }
+      world.wait()
+    },
+    // Orders: 0 a datagram, 1 a packet that the peer sealed, 2 a packet of the host, 3 time passes.
+    FuzzTarget("Pipeline") { bytes in
+      var world = PipelineWorld()
+      for (order, body) in Script(bytes).prefix(64) { world.perform(order, body) }
+    },
+  ]
+}
+
+private let here = Endpoint(IPAddress(192, 0, 2, 1), port: 41_641)
+private let there = Endpoint(IPAddress(192, 0, 2, 2), port: 51_820)
+private let peer = PeerID(1)
+
+private func secret(_ number: UInt64) -> NodePrivateKey {
+  var entropy = Entropy(seed: number)
+  return .generate(using: &entropy)
+}
+
+/// A tunnel that knows one peer.
+private struct TunnelWorld: ~Copyable {
+  private var tunnel = Tunnel(privateKey: secret(1), mtu: 1280, entropy: Entropy(seed: 9))
+  private var effects = WireGuard.Effects()
+  private var now = Instant(nanoseconds: 1_000_000_000)
+  private let wall = Timestamp(seconds: 1_800_000_000)
+
+  init() {
+    tunnel.setPeer(
+      peer,
+      WireGuard.PeerConfiguration(
+        publicKey: secret(2).publicKey,
+        allowedIPs: [IPPrefix(host: IPAddress(100, 64, 0, 2))]
+      ),
+      at: now,
+      into: &effects
+    )
+  }
+
+  mutating func receive(_ bytes: [UInt8]) {
+    var bytes = bytes
+    // SAFETY: the array is alive and not looked at otherwise until the closure returns.
+    unsafe bytes.withUnsafeMutableBytes { datagram in
+      let received = unsafe tunnel.receive(
+        datagram,
+        from: there.discoveryBytes,
+        at: now,
+        timestamp: wall,
+        into: &effects
+      )
+      if case .packet = received { fatalError("bytes of nobody were opened") }
+    }
+    effects.removeAll()
+  }
+
+  mutating func wait() {
+    now = now + .seconds(200)
+    tunnel.handleTimeouts(at: now, timestamp: wall, into: &effects)
+  }
+}
+
+/// A pipeline, and a peer with a session who may put anything into the tunnel.
+private struct PipelineWorld: ~Copyable {
+  private var pipeline: Pipeline
+  private var attacker = Tunnel(privateKey: secret(2), mtu: 65_000, entropy: Entropy(seed: 10))
+  private var attackerEffects = WireGuard.Effects()
+  private var effects = PipelineEffects()
+  private var moment = Pipeline.Moment(
+    now: Instant(nanoseconds: 1_000_000_000),
+    wall: Timestamp(seconds: 1_800_000_000)
+  )
+  private let own = IPAddress(100, 64, 0, 1)
+  private let theirs = IPAddress(100, 64, 0, 2)
+
+  init() {
+    var entropy = Entropy(seed: 11)
+    let disco = DiscoPrivateKey.generate(using: &entropy)
+    pipeline = Pipeline(
+      nodeKey: secret(1),
+      discoKey: disco,
+      mtu: 1280,
+      joinsUDP: true,
+      entropy: Entropy(seed: 12)
+    )
+    pipeline.apply(
+      PipelineConfiguration(
+        nodeKey: secret(1),
+        addresses: [own],
+        peers: [
+          peer: PipelineConfiguration.Peer(
+            tunnel: WireGuard.PeerConfiguration(
+              publicKey: secret(2).publicKey,
+              allowedIPs: [IPPrefix(host: theirs)]
+            ),
+            path: PeerPathConfiguration(
+              nodeKey: secret(2).publicKey,
+              discoKey: .zero,
+              endpoints: [there],
+              isWireGuardOnly: true,
+              addresses: [theirs]
+            ),
+            addresses: [theirs]
+          )
+        ],
+        filter: Filter(localNetworks: [IPPrefix(host: own)], rules: [.allowAll]),
+        peerAPIPort: 4242
+      ),
+      at: moment,
+      into: &effects
+    )
+    effects.reset()
+    attacker.setPeer(
+      peer,
+      WireGuard.PeerConfiguration(
+        publicKey: secret(1).publicKey,
+        allowedIPs: [IPPrefix(host: own)]
+      ),
+      at: moment.now,
+      into: &attackerEffects
+    )
+    shakeHands()
+  }
+
+  private mutating func shakeHands() {
+    _ = attacker.beginSealing(
+      peer,
+      packets: 1,
+      at: moment.now,
+      timestamp: moment.wall,
+      into: &attackerEffects
+    )
+    for send in attackerEffects.sends { receive(send.bytes) }
+    attackerEffects.removeAll()
+    for message in effects.messages {
+      var bytes = message.bytes
+      // SAFETY: the array is alive and not looked at otherwise until the closure returns.
+      unsafe bytes.withUnsafeMutableBytes { datagram in
+        _ = unsafe attacker.receive(
+          datagram,
+          from: here.discoveryBytes,
+          at: moment.now,
+          timestamp: moment.wall,
+          into: &attackerEffects
+        )
+      }
+    }
+    attackerEffects.removeAll()
+    effects.reset()
+  }
+
+  mutating func perform(_ order: Int, _ body: [UInt8]) {
+    switch order & 3 {
+    case 0: receive(body)
+    case 1: receive(sealed(body))
+    case 2: send(body)
+    default:
+      let pause = Duration.milliseconds(Int64(body.first ?? 0) * 100)
+      moment = Pipeline.Moment(now: moment.now + pause, wall: moment.wall + pause)
+      pipeline.handleTimeouts(at: moment, into: &effects)
+    }
+    effects.reset()
+  }
+
+  /// `plaintext` in a message of the session; the handshake must have worked.
+  private mutating func sealed(_ plaintext: [UInt8]) -> [UInt8] {
+    guard
+      let run = attacker.beginSealing(
+        peer,
+        packets: 1,
+        at: moment.now,
+        timestamp: moment.wall,
+        into: &attackerEffects
+      )
+    else {
+      claim(moment.now > Instant(nanoseconds: 100_000_000_000), "the peer has no session")
+      return []
+    }
+    attackerEffects.removeAll()
+    var buffer = [UInt8](repeating: 0, count: 16) + plaintext + [UInt8](repeating: 0, count: 16)
+    // SAFETY: the buffer has room for header and tag around the plaintext.
+    unsafe buffer.withUnsafeMutableBytes { bytes in
+      guard let base = bytes.baseAddress else { return }
+      unsafe attacker.seal(run, index: 0, buffer: base, plaintextCount: plaintext.count)
+    }
+    return buffer
+  }
+
+  private mutating func receive(_ bytes: [UInt8]) {
+    var bytes = bytes
+    bytes.withPacketBytes { buffer in
+      pipeline.inbound(
+        buffer,
+        segmentSize: buffer.count,
+        from: .direct(there),
+        at: moment,
+        into: &effects
+      )
+      for delivery in effects.deliveries {
+        let packet = effects.pieces[delivery.pieces].flatMap(\.array)
+        var copy = packet
+        let source = copy.withPacketBytes { PacketView($0).source }
+        claim(source == theirs, "a packet from \(source) was delivered")
+      }
+    }
+  }
+
+  private mutating func send(_ bytes: [UInt8]) {
+    var bytes = bytes
+    bytes.withPacketBytes { buffer in
+      guard let offload = OffloadHeader(buffer) else { return }
+      let packet = buffer.slice(OffloadHeader.size..<buffer.count)
+      pipeline.outbound(packet, offload: offload, at: moment, into: &effects)
+    }
+  }
+}
