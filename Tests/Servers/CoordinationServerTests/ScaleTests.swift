@@ -36,16 +36,21 @@ struct ScaleTests {
     let started = ContinuousClock.now
     var clients: [TestClient] = []
     var readers: [Task<Void, any Error>] = []
-    for number in 0..<count {
-      let client = try await TestClient("node\(number)", at: server.port, of: server.publicKey)
-      let response = try await client.register(key: key)
-      #expect(response.machineAuthorized)
-      #expect(try await client.update() == 200)
-      clients.append(client)
-      readers.append(Task { try await arrivals.read(client, as: number) })
+    for first in stride(from: 0, to: count, by: 50) {
+      let numbers = first..<min(first + 50, count)
+      let joined = try await withThrowingTaskGroup(of: TestClient.self) { group in
+        for number in numbers {
+          group.addTask { try await join(server, as: number, with: key) }
+        }
+        return try await group.reduce(into: [TestClient]()) { $0.append($1) }
+      }
+      for (number, client) in zip(numbers, joined) {
+        readers.append(Task { try await arrivals.read(client, as: number) })
+      }
+      clients += joined
     }
     await arrivals.rest(for: .seconds(2))
-    print("joined one after the other: \(count) in \(started.duration(to: .now))")
+    print("joined by fifties: \(count) in \(started.duration(to: .now))")
     let loaded = server.residentKilobytes
     print("resident: idle \(idle) KB, loaded \(loaded) KB, \((loaded - idle) / count) KB a stream")
     for round in 1...5 {
@@ -65,6 +70,18 @@ struct ScaleTests {
       await arrivals.rest(for: .seconds(1))
     }
     for reader in readers { reader.cancel() }
+  }
+
+  private func join(
+    _ server: Program,
+    as number: Int,
+    with key: String
+  ) async throws -> TestClient {
+    let client = try await TestClient("node\(number)", at: server.port, of: server.publicKey)
+    let response = try await client.register(key: key)
+    #expect(response.machineAuthorized)
+    #expect(try await client.update() == 200)
+    return client
   }
 }
 
