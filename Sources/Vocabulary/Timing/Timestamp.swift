@@ -66,6 +66,9 @@ extension Timestamp: CustomStringConvertible {
     return text + "Z"
   }
 
+  /// The seconds of the years 0 to 9999.
+  private static let spellable: ClosedRange<Int64> = -62_167_219_200...253_402_300_799
+
   /// The time that RFC 3339 text tells, or nil when it is not RFC 3339 (section 5.6).
   public init?(_ text: some StringProtocol) {
     var scanner = DigitScanner(Array(text.utf8))
@@ -92,10 +95,10 @@ extension Timestamp: CustomStringConvertible {
     }
     guard scanner.isAtEnd else { return nil }
     let days = CivilDate(year: year, month: month, day: day).dayNumber
-    self.init(
-      seconds: days * 86_400 + hour * 3600 + minute * 60 + second - offset,
-      nanoseconds: Int32(fraction)
-    )
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - offset
+    // An offset or a leap second may lead out of the years that four digits spell.
+    guard Self.spellable.contains(seconds) else { return nil }
+    self.init(seconds: seconds, nanoseconds: Int32(fraction))
   }
 }
 
