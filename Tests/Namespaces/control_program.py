@@ -291,6 +291,27 @@ def tls(world):
         assert control.host.run("curl", "-s", "https://localhost:8080/key?v=138", check=False).returncode == 60
 
 
+@test("it tells the service manager when it serves and when it stops, and takes settings from file and environment")
+def service(world):
+    directory = world.directory / "service"
+    directory.mkdir()
+    settings = directory / "settings.json"
+    settings.write_text(json.dumps({"domain": "file.example", "ipv4-prefix": "100.100.0.0/24"}))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(directory / "notify"))
+        manager.settimeout(60)
+        control = world.control("service/server", relay=False, extra=["--config", settings])
+        control.daemon.environment = {
+            "NOTIFY_SOCKET": str(directory / "notify"), "MARTLET_CONTROL_DOMAIN": "environment.example"}
+        control.start()
+        assert b"READY=1" in manager.recv(4096)
+        node = control.json("nodes", "add-wireguard", "--user", control.user(), "--name", "router", "--public-key",
+                            "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=", "--endpoint", "192.0.2.7:51820")
+        assert node["fqdn"] == "router.environment.example" and node["ip_addresses"][0].startswith("100.100.0."), node
+        control.daemon.stop()
+        assert b"STOPPING=1" in manager.recv(4096)
+
+
 @test("it stops on SIGTERM within moments, and leaves no socket")
 def stops(world):
     control = world.control("stops").start()
