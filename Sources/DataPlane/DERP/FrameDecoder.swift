@@ -19,7 +19,10 @@ public struct FrameDecoder: Sendable {
   /// The longest frame that is passed over, and that a client takes.
   public static let maximumLength = 1 << 20
   /// The longest description that a relay reads of a client.
-  public static let maximumClientInfo = 256 << 10
+  ///
+  /// Clients send less than a thousand bytes. Strangers may send it, so every connection must be
+  /// able to hold one.
+  public static let maximumClientInfo = 16 << 10
   /// The longest first frame of a relay.
   public static let maximumServerKey = 1 << 10
   /// The longest ping.

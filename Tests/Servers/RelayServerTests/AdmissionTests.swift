@@ -119,7 +119,7 @@ struct AdmissionTests {
   @Test("An introduction that is too long is refused by its header alone")
   func giantIntroduction() async throws {
     try await withRelay { relay in
-      for header: [UInt8] in [[0x02, 0x00, 0x04, 0x00, 0x01], [0x02, 0xFF, 0xFF, 0xFF, 0xFF]] {
+      for header: [UInt8] in [[0x02, 0x00, 0x00, 0x40, 0x01], [0x02, 0xFF, 0xFF, 0xFF, 0xFF]] {
         let (stream, _) = try await relay.dialUpgraded()
         try await stream.write(header)
         let all = await stream.readToEnd()
