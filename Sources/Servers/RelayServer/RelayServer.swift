@@ -267,6 +267,11 @@ package final class RelayServer: Sendable {
       var entropy = Entropy.system
       let welcome = handshake.welcome(admitted.key, using: &entropy)
       let id = core.add(admitted.key, link, welcome: welcome.bytes)
+      // Who lost the admission a moment ago was not here yet to be disconnected.
+      if let admits = options.admits, await !admits(admitted.key, stream.remoteEndpoint) {
+        core.remove(id)
+        throw RelayError("the client \(admitted.key.short) is known here no longer")
+      }
       logger.debug(
         "a client came",
         metadata: ["client": "\(admitted.key.short)", "from": "\(Self.place(stream))"]

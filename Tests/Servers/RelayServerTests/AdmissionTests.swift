@@ -7,6 +7,7 @@ import DERP
 import HTTPTransport
 import Keys
 import RelayServer
+import Synchronization
 import Testing
 
 @Suite("Admission", .timeLimit(.minutes(2)))
@@ -151,6 +152,25 @@ struct AdmissionTests {
       _ = try await TestClient(to: relay, as: known)
       await #expect(throws: (any Error).self) { try await TestClient(to: relay) }
       #expect(relay.counters.accepts == 1)
+    }
+  }
+
+  @Test("Who loses the admission while it comes in does not stay")
+  func lateLoss() async throws {
+    let asked = Atomic(0)
+    let options = RelayOptions.local().with { options in
+      options.admits = { _, _ in asked.add(1, ordering: .relaxed).oldValue == 0 }
+    }
+    try await withRelay(options) { relay in
+      let (stream, _) = try await relay.dialUpgraded()
+      let key = someKey()
+      var entropy = Entropy.system
+      let box = NaClBox(privateKey: key.bytes, publicKey: relay.publicKey.bytes)
+      let sealed = box.seal(ClientInfo().json, using: &entropy)
+      try await stream.write(Frame.clientInfo(key.publicKey, sealed: sealed).bytes)
+      _ = await stream.readToEnd()
+      #expect(relay.counters.accepts == 1)
+      #expect(relay.counters.clients == 0)
     }
   }
 
