@@ -204,10 +204,17 @@ struct AdmissionTests {
     }
     try await withRelay(impatient.with { $0.certificate = .none }) { relay in
       let header = try await relay.dial()
-      try await header.write(Array("GET /derp HT".utf8))
-      _ = await header.readToEnd()
-      let (stranger, _) = try await relay.dialUpgraded()
-      let all = await stranger.readToEnd()
+      // It may be cut before it says anything.
+      try? await header.write(Array("GET /derp HT".utf8))
+      let nothing = await header.readToEnd()
+      #expect(nothing.isEmpty)
+      var all: [UInt8] = []
+      while all.isEmpty {
+        // On a busy machine this may be too slow a stranger even to ask.
+        let stranger = try await relay.dial()
+        try? await stranger.write(fastStartRequest)
+        all = await stranger.readToEnd()
+      }
       #expect(all == Frame.serverKey(relay.publicKey).bytes)
     }
   }
