@@ -6,7 +6,7 @@ two hosts, measured in turns.
 Prints medians and ratios; it fails on nothing but an error. Run it with `make bench` on a quiet machine.
 Packages: iperf3, wireguard-go, wireguard-tools.
 """
-import contextlib, json, os, pathlib, statistics, sys, time
+import contextlib, json, os, pathlib, signal, statistics, sys, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
 from harness import BINARIES, Control, Host, Node, Skip, eventually, require_programs, require_root, require_tool, run, scratch
@@ -41,6 +41,8 @@ def hosts():
     finally:
         for host in made.values():
             host.close()
+            for pid in processes(host, pathlib.Path(RIVAL).name):
+                os.kill(pid, signal.SIGKILL)
         for name in names:
             run("ip", "netns", "delete", name, check=False)
 
@@ -149,7 +151,7 @@ def bench():
         print("from `martlet up` to Running {:.3f} s, to the first reply {:.3f} s, to a direct path {:.3f} s".format(*times))
         theirs = wireguard_go(made)
         daemons = [node.daemon.pid, second.daemon.pid]
-        rivals = processes(made["a"], "wireguard-go") + processes(made["b"], "wireguard-go")
+        rivals = processes(made["a"], pathlib.Path(RIVAL).name) + processes(made["b"], pathlib.Path(RIVAL).name)
         memory("idle", daemons, rivals)
         for what, options in (("TCP, one flow", []), ("TCP, one flow, reversed", ["-R"])):
             rates, costs = ([], []), ([], [])
