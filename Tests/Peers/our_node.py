@@ -110,14 +110,18 @@ def go_relayed(world):
     eventually("the direct path comes back", lambda: world.fetch(address) and world.node.is_direct(address))
 
 
-@test("the Rust client fetches a page from our node, directly and through our relay")
+@test("the Rust client fetches a page from our node and answers our pings, directly and through our relay")
 def rust(world):
     client = RustClient(world.network.hosts["a"], world.directory, "rusty", world.control, world.control.key(),
                         world.node.ip())
     try:
         assert eventually("the Rust client reaches us", client.fetches) == "hello from ours"
+        eventually("it answers over a direct path", lambda: "via 10.99.0.2:" in world.node.call(
+            "ping", "--c", "3", "--timeout", "3s", client.addresses[0], check=False).stdout)
         with no_direct_path(world.network):
             assert eventually("the Rust client reaches us through the relay", client.fetches) == "hello from ours"
+            eventually("it answers through the relay", lambda: "via DERP" in world.node.call(
+                "ping", "--c", "1", "--timeout", "3s", client.addresses[0], check=False).stdout)
     finally:
         client.stop()
 
