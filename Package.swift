@@ -1,7 +1,6 @@
 // swift-tools-version: 6.2
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import PackageDescription
 
 // The architecture is this table: group by group, each module may import only what stands here.
@@ -18,6 +17,8 @@ struct Module {
   var testing: [String]
   /// Libraries of the system that become part of every program that uses it.
   var linking: [String]
+  /// Whether it has a test target: libraries have, programs are tested by what they do.
+  var isTested: Bool
 
   init(
     _ name: String,
@@ -25,10 +26,12 @@ struct Module {
     on: [String] = [],
     borrowing: [Target.Dependency] = [],
     testing: [String] = [],
-    linking: [String] = []
+    linking: [String] = [],
+    isTested: Bool? = nil
   ) {
     (self.name, self.kind, self.on, self.borrowing) = (name, kind, on, borrowing)
     (self.testing, self.linking) = (testing, linking)
+    self.isTested = isTested ?? (kind == .library)
   }
 }
 
@@ -49,7 +52,7 @@ let certificates: [Target.Dependency] = [
 ]
 let sqlite = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 
-let plan: [(folder: String, modules: [Module])] = [
+let groups: [(folder: String, modules: [Module])] = [
   (
     "Vocabulary",
     [
@@ -236,7 +239,8 @@ let plan: [(folder: String, modules: [Module])] = [
           "Keys", "Timing",
         ],
         borrowing: [arguments, logging],
-        testing: ["NodeAPIs"]
+        testing: ["NodeAPIs"],
+        isTested: true
       ),
       Module(
         "martlet-derp",
@@ -256,26 +260,6 @@ let plan: [(folder: String, modules: [Module])] = [
     ]
   ),
 ]
-
-/// Whether a folder of the package holds anything: only modules that have something in them exist.
-func exists(_ path: String) -> Bool {
-  let contents = try? FileManager.default.contentsOfDirectory(
-    atPath: Context.packageDirectory + "/" + path
-  )
-  return contents?.contains { !$0.hasPrefix(".") } ?? false
-}
-
-/// The plan without what is not there, nor what stands on it.
-let groups = plan.reduce(into: [(folder: String, modules: [Module])]()) { groups, group in
-  let below = groups.flatMap { $0.modules.map(\.name) }
-  let standing = group.modules.reduce(into: [Module]()) { modules, module in
-    let known = Set(below + modules.map(\.name))
-    if exists("Sources/\(group.folder)/\(module.name)"), known.isSuperset(of: module.on) {
-      modules.append(module)
-    }
-  }
-  groups.append((folder: group.folder, modules: standing))
-}
 
 let modules = Dictionary(
   uniqueKeysWithValues: groups.flatMap { group in
@@ -412,7 +396,7 @@ let package = Package(
     + needed("GRDB.swift", .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0")),
   targets: chosen.map { target($0.1, in: $0.0) }
     + chosen.filter { asked?.contains($0.1.name) ?? true }
-    .filter { exists("Tests/\($0.0)/\($0.1.name)Tests") }
+    .filter { $0.1.isTested }
     .map { tests(of: $0.1, in: $0.0) }
     + ((asked?.contains("Fuzz") ?? true) && slice.isSuperset(of: fuzzed) ? [fuzzing()] : [])
 )
