@@ -70,6 +70,18 @@ struct ScaleTests {
       await arrivals.rest(for: .seconds(1))
     }
     for reader in readers { reader.cancel() }
+    let (cpu, sent) = (server.cpuMilliseconds, ContinuousClock.now)
+    arrivals.reset()
+    readers = clients.enumerated().map { number, client in
+      Task { try await arrivals.read(client, as: number) }
+    }
+    let times = await arrivals.all(count, since: sent)
+    print(
+      "whole maps to \(count) at once: median \(times[times.count / 2]), last "
+        + "\(times.last ?? .zero), \(server.cpuMilliseconds - cpu) ms of the server's processor, "
+        + "at most \(server.highestKilobytes) KB resident"
+    )
+    for reader in readers { reader.cancel() }
   }
 
   private func join(
@@ -171,9 +183,12 @@ private final class Program: @unchecked Sendable {
     return try JSONValue(json: try await response.collect(upTo: 1 << 20))
   }
 
-  var residentKilobytes: Int {
+  var residentKilobytes: Int { kilobytes("VmRSS:") }
+  var highestKilobytes: Int { kilobytes("VmHWM:") }
+
+  private func kilobytes(_ name: String) -> Int {
     let text = (try? String(contentsOfFile: path("status"), encoding: .utf8)) ?? ""
-    let line = text.split(separator: "\n").first { $0.hasPrefix("VmRSS:") } ?? ""
+    let line = text.split(separator: "\n").first { $0.hasPrefix(name) } ?? ""
     return line.split(separator: " ").compactMap { Int($0) }.first ?? 0
   }
 
