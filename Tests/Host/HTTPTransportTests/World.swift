@@ -20,10 +20,18 @@ enum World {
     )
   }
 
+  /// Limits that no busy machine reaches: only tests of a limit run into one.
+  static let patient: HTTPLimits = {
+    var limits = HTTPLimits()
+    (limits.headerTimeout, limits.bodyTimeout) = (.seconds(600), .seconds(600))
+    (limits.idleTimeout, limits.writeTimeout) = (.seconds(600), .seconds(600))
+    return limits
+  }()
+
   /// Runs `body` while a server listens on a port of its own.
   @discardableResult
   static func withServer<Result>(
-    limits: HTTPLimits = HTTPLimits(),
+    limits: HTTPLimits = patient,
     tls: TLSServerSettings? = nil,
     handler: @escaping HTTPHandler = echo,
     _ body: (HTTPServer, UInt16) async throws -> Result
@@ -84,7 +92,7 @@ enum World {
   @discardableResult
   static func withListener<Result>(
     tls: TLSServerSettings? = nil,
-    limits: HTTPLimits = HTTPLimits(),
+    limits: HTTPLimits = patient,
     serve: @escaping @Sendable (ByteStream) async -> Void,
     during body: (UInt16) async throws -> Result
   ) async throws -> Result {

@@ -16,7 +16,7 @@ extension DataPlaneTests {
   struct Direct {
     @Test(
       "Two nodes on one wire find each other, and their hosts talk through the tunnel",
-      .timeLimit(.minutes(1)),
+      .timeLimit(.minutes(10)),
       arguments: IPAddress.Family.allCases
     )
     func direct(over family: IPAddress.Family) async throws {
@@ -59,7 +59,7 @@ extension DataPlaneTests {
       await two.plane.shutdown()
     }
 
-    @Test("A transfer goes on when one side's address changes", .timeLimit(.minutes(1)))
+    @Test("A transfer goes on when one side's address changes", .timeLimit(.minutes(10)))
     func addressChange() async throws {
       let (one, two) = try await TestNode.pair()
       _ = try await one.plane.ping(two.id, .tsmp).get()
@@ -88,7 +88,7 @@ extension DataPlaneTests {
 
     @Test(
       "What strangers send is counted and dropped, and the tunnel goes on",
-      .timeLimit(.minutes(1))
+      .timeLimit(.minutes(10))
     )
     func strangers() async throws {
       let (one, two) = try await TestNode.pair()
@@ -153,7 +153,7 @@ extension DataPlaneTests {
       #expect(node.host.ip("link", "show", "tunnel0").status != 0)
     }
 
-    @Test("The owner is told when somebody takes the interface away", .timeLimit(.minutes(1)))
+    @Test("The owner is told when somebody takes the interface away", .timeLimit(.minutes(10)))
     func interfaceLost() async throws {
       let node = try TestNode(5)
       try node.plane.start()

@@ -15,7 +15,7 @@ import Timing
 
 @testable import CoordinationServer
 
-@Suite("The control server", .timeLimit(.minutes(2)))
+@Suite("The control server", .timeLimit(.minutes(10)))
 struct ControlServerTests {
   @Test("It tells its key to clients that are new enough, and its health to anybody")
   func open() async throws {

@@ -9,7 +9,7 @@ import Timing
 
 @testable import CoordinationServer
 
-@Suite("The coordinator", .timeLimit(.minutes(1)))
+@Suite("The coordinator", .timeLimit(.minutes(10)))
 struct CoordinatorTests {
   @Test("What the store refuses did not happen, and the network goes on with what it has")
   func refusedWrite() async throws {

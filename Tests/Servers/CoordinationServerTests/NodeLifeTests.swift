@@ -11,7 +11,7 @@ import Timing
 
 @testable import CoordinationServer
 
-@Suite("The life of nodes", .timeLimit(.minutes(1)))
+@Suite("The life of nodes", .timeLimit(.minutes(10)))
 struct NodeLifeTests {
   private static let oneHour: @Sendable (inout TailnetOptions) -> Void = {
     $0.keyLifetime = .seconds(3600)

@@ -10,7 +10,7 @@ import RelayServer
 import Synchronization
 import Testing
 
-@Suite("Admission", .timeLimit(.minutes(2)))
+@Suite("Admission", .timeLimit(.minutes(10)))
 struct AdmissionTests {
   @Test("A client that asks for the upgrade is answered with the relay's key, then by frames")
   func upgrade() async throws {

@@ -12,7 +12,7 @@ import Timing
 
 @testable import RelayServer
 
-@Suite("Identity", .timeLimit(.minutes(1)))
+@Suite("Identity", .timeLimit(.minutes(10)))
 struct IdentityTests {
   private struct Facts {
     let publicKey: NodeKey

@@ -5,7 +5,7 @@ import HTTPTransport
 import RelayServer
 import Testing
 
-@Suite("Pages", .timeLimit(.minutes(1)))
+@Suite("Pages", .timeLimit(.minutes(10)))
 struct PagesTests {
   private func ask(
     _ relay: RelayServer,

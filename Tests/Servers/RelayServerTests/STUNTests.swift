@@ -9,7 +9,7 @@ import RelayServer
 import STUN
 import Testing
 
-@Suite("STUN", .timeLimit(.minutes(1)))
+@Suite("STUN", .timeLimit(.minutes(10)))
 struct STUNTests {
   private func vectorRequest(file: String = #filePath) throws -> [UInt8] {
     let root = file.split(separator: "/").dropLast(4).joined(separator: "/")

@@ -5,7 +5,7 @@ import HTTPTransport
 import RelayServer
 import Testing
 
-@Suite("Shutdown", .timeLimit(.minutes(2)))
+@Suite("Shutdown", .timeLimit(.minutes(10)))
 struct ShutdownTests {
   @Test(
     "Clients are told to come again, then disconnected, and the port is free",

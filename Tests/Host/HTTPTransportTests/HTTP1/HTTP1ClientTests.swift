@@ -6,7 +6,7 @@ import Testing
 
 @testable import HTTPTransport
 
-@Suite("Asking over HTTP/1.1", .timeLimit(.minutes(2)))
+@Suite("Asking over HTTP/1.1", .timeLimit(.minutes(10)))
 struct HTTP1ClientTests {
   /// Asks a server that answers with `answer`, whatever it is asked, and then closes.
   static func ask(

@@ -5,7 +5,7 @@ import Testing
 
 @testable import HTTPTransport
 
-@Suite("Clients and servers that abuse HTTP/2", .timeLimit(.minutes(2)))
+@Suite("Clients and servers that abuse HTTP/2", .timeLimit(.minutes(10)))
 struct HTTP2AbuseTests {
   /// Sends `bytes` to a server and expects it to end the connection.
   ///

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HTTPTransport
 
-@Suite("HTTP/2 inside a cipher", .timeLimit(.minutes(2)))
+@Suite("HTTP/2 inside a cipher", .timeLimit(.minutes(10)))
 struct HTTP2Tests {
   @Test("A request and its answer keep their method, target, fields and body")
   func roundTrip() async throws {

@@ -52,7 +52,7 @@ struct TestCipher: RecordCipher {
 enum HTTP2World {
   /// Runs `body` with a client of a server that answers by `handler`.
   static func withConnection<Result>(
-    limits: HTTPLimits = HTTPLimits(),
+    limits: HTTPLimits = World.patient,
     handler: @escaping HTTPHandler = World.echo,
     _ body: (HTTP2Connection) async throws -> Result
   ) async throws -> Result {
@@ -74,7 +74,7 @@ enum HTTP2World {
 
   /// Runs `body` with a server; the signal tells that it has ended a connection.
   static func withServer<Result>(
-    limits: HTTPLimits = HTTPLimits(),
+    limits: HTTPLimits = World.patient,
     handler: @escaping HTTPHandler = World.echo,
     _ body: (UInt16, Signal) async throws -> Result
   ) async throws -> Result {

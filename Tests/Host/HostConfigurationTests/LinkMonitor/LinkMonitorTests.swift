@@ -10,7 +10,7 @@ import Testing
 @Suite(
   "Changes of the host's networks",
   .enabled(if: OwnNetwork.isAvailable, OwnNetwork.reason),
-  .timeLimit(.minutes(2))
+  .timeLimit(.minutes(10))
 )
 struct LinkMonitorTests {
   /// A network with a link that is up, and a monitor of it.

@@ -8,7 +8,7 @@ import Testing
 
 @testable import HostConfiguration
 
-@Suite("State files when things go wrong", .timeLimit(.minutes(3)))
+@Suite("State files when things go wrong", .timeLimit(.minutes(10)))
 struct StateStoreFaultTests {
   static let size = 200_000
 
