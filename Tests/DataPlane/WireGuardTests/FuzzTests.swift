@@ -14,7 +14,8 @@ struct FuzzTests {
   private func corpus() throws -> [[UInt8]] {
     let url = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../../../Fixtures/Corpora/WireGuard")
-    return try FileManager.default.contentsOfDirectory(atPath: url.path).sorted().map { name in
+    let names = try FileManager.default.contentsOfDirectory(atPath: url.path)
+    return try names.filter { $0.hasSuffix(".hex") }.sorted().map { name in
       let text = try String(contentsOf: url.appendingPathComponent(name), encoding: .utf8)
       let hex = text.trimmingCharacters(in: .whitespacesAndNewlines)
       return try #require(Hex.decode(hex), "\(name)")
