@@ -134,8 +134,12 @@ def outside_v6(lab):
     transfer.finish()
     assert one.metrics()['tailscaled_outbound_bytes_total{path="direct_ipv6"}'] - before > 5e6
     assert one.reaches(other, family=6)
-    for host in hosts:
+    for index, host in enumerate(hosts):
         host.run("nft", "delete table inet closed")
+        link = json.loads(host.run("ip", "-j", "route", "get", "10.99.0.1").stdout)[0]["dev"]
+        host.run("ip", "address", "delete", f"2001:db8:77::{index + 1}/64", "dev", link)
+    eventually("the path is IPv4 again", lambda: one.reaches(other) and
+               (one.peer(other) or {}).get("CurAddr", "").startswith(addresses[1]), patience=3 * PATIENCE)
 
 
 @test("shields up let answers in and nothing else, and down again everything")
@@ -240,7 +244,8 @@ def address_change(lab):
     host.run("ip", "address", "add", f"{new}/24", "dev", link["dev"])
     host.run("ip", "route", "replace", "default", "via", link["gateway"])
     transfer.finish()
-    eventually("the new address is the path", lambda: new in (one.peer(other) or {}).get("CurAddr", ""))
+    eventually("the new address is the path",
+               lambda: one.reaches(other) and new in (one.peer(other) or {}).get("CurAddr", ""))
     host.run("ip", "address", "delete", f"{new}/24", "dev", link["dev"])
     host.run("ip", "address", "add", f"{old}/24", "dev", link["dev"])
     host.run("ip", "route", "replace", "default", "via", link["gateway"])
