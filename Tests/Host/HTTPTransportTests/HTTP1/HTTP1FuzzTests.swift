@@ -4,7 +4,7 @@ import Testing
 
 @testable import HTTPTransport
 
-@Suite("Malformed HTTP/1", .timeLimit(.minutes(3)))
+@Suite("Malformed HTTP/1", .timeLimit(.minutes(10)))
 struct HTTP1FuzzTests {
   static let heads = [
     "GET /path?query HTTP/1.1\r\nHost: example\r\nAccept: */*\r\nConnection: keep-alive",
