@@ -37,17 +37,34 @@ final class TestRelay: Sendable {
     handshake = RelayHandshake(privateKey: key)
   }
 
+  /// Ports that the kernel gives to nobody who dials: while the relay is stopped its port stays free.
+  private static let ports: ClosedRange<UInt16> = 20_000...29_999
+  private static let attempts = 20
+
   /// Starts listening, on the same port as before if it did.
   func start() async throws {
+    let before = port.withLock(\.self)
+    for attempt in 1...Self.attempts {
+      let wanted = before == 0 ? UInt16.random(in: Self.ports) : before
+      do {
+        let started = try await listen(wanted)
+        port.withLock { $0 = wanted }
+        return server.withLock { $0 = started }
+      } catch let error as HTTPTransportError
+        where error.reason == .inUse && before == 0 && attempt < Self.attempts
+      {
+        continue
+      }
+    }
+  }
+
+  private func listen(_ port: UInt16) async throws -> HTTPServer {
     let chain = RelayCertificate.own + (tellsKey ? "\n" + RelayCertificate.tellingKey : "")
-    let loopback = IPAddress(127, 0, 0, 1)
-    let started = try await HTTPServer.start(
-      on: [.tcp(Endpoint(loopback, port: port.withLock(\.self)))],
+    return try await HTTPServer.start(
+      on: [.tcp(Endpoint(IPAddress(127, 0, 0, 1), port: port))],
       tls: try TLSServerSettings(certificatePEM: chain, keyPEM: RelayCertificate.key),
       handler: { [self] in answer($0) }
     )
-    port.withLock { $0 = started.endpoints[0].port }
-    server.withLock { $0 = started }
   }
 
   /// Stops, breaking all connections.
