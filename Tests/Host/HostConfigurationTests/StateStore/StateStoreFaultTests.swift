@@ -12,9 +12,10 @@ import Testing
 struct StateStoreFaultTests {
   static let size = 200_000
 
-  /// What the writer writes: bytes that all say which write it was.
+  /// What the writer writes: bytes that all say which write it was; zero before the first only.
   static func contents(_ round: Int) -> [UInt8] {
-    [UInt8](repeating: UInt8(truncatingIfNeeded: round), count: size + round % 7)
+    let mark = round == 0 ? 0 : UInt8(1 + (round - 1) % 255)
+    return [UInt8](repeating: mark, count: size + round % 7)
   }
 
   @Test("Killed at any moment, a writer leaves old contents or new, never a mixture")
