@@ -18,9 +18,6 @@ package struct Output: Sendable {
     write(1, Array((printableLines(text) + terminator).utf8))
   }
 
-  /// Writes bytes to standard output as they are.
-  package func print(bytes: [UInt8]) { write(1, bytes) }
-
   /// Writes `text` to standard error, without what would control a terminal.
   package func complain(_ text: String, terminator: String = "\n") {
     write(2, Array((printableLines(text) + terminator).utf8))

@@ -16,6 +16,10 @@ final class FakeNode: NodeControl {
     var watchers: [AsyncStream<Notification>.Continuation] = []
     var answersPings = true
     var relays: DERPMap?
+    /// What its peer calls itself.
+    var name = "beta"
+    /// Why a key is refused.
+    var refusal = "invalid key"
   }
 
   let state: Mutex<State>
@@ -90,7 +94,7 @@ final class FakeNode: NodeControl {
     case "": if state.withLock({ $0.status.haveNodeKey }) { connect() }
     default:
       var message = Notification()
-      message.errorMessage = "invalid key"
+      message.errorMessage = state.withLock { $0.refusal }
       for watcher in state.withLock({ $0.watchers }) { watcher.yield(message) }
     }
   }
@@ -123,7 +127,8 @@ final class FakeNode: NodeControl {
       throw CancellationError()
     }
     var result = PingResult()
-    (result.ip, result.nodeIP, result.nodeName) = ("\(address)", "\(address)", "beta")
+    (result.ip, result.nodeIP) = ("\(address)", "\(address)")
+    result.nodeName = state.withLock { $0.name }
     result.latencySeconds = 0.0234
     if kind == .disco { (result.derpRegionID, result.derpRegionCode) = (900, "lab") }
     return result
@@ -137,8 +142,9 @@ final class FakeNode: NodeControl {
 
   func whoIs(_ address: IPAddress, port: UInt16, transport: String) async -> WhoIsResponse? {
     guard address == IPAddress(100, 64, 0, 2) else { return nil }
+    let name = state.withLock { $0.name }
     return WhoIsResponse(
-      node: Node(id: 2, stableID: "n2", name: "beta.tail.example.", user: 1),
+      node: Node(id: 2, stableID: "n2", name: name + ".tail.example.", user: 1),
       userProfile: UserProfile(id: 1, loginName: "alice@example.com", displayName: "Alice")
     )
   }

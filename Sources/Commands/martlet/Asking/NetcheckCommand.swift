@@ -34,7 +34,7 @@ struct NetcheckCommand: DaemonCommand {
       let report = try await client.netcheck()
       switch format ?? "" {
       case "json": output.print(report.text(indentation: "\t"))
-      case "json-line": output.print(bytes: report.json + [0x0A])
+      case "json-line": output.print(String(decoding: report.json, as: UTF8.self))
       default:
         let regions = try await client.relayMap()?.regions ?? [:]
         output.print(NetcheckText.text(report, regions: regions), terminator: "")

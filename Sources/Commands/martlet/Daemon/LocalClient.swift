@@ -118,7 +118,7 @@ struct LocalClient: Sendable {
 
   /// What a refusal means.
   private func refusal(_ status: Int, _ body: [UInt8]) -> CommandError {
-    let text = Self.reason(body)
+    let text = printable(Self.reason(body))
     guard status == 403 else {
       return CommandError(text.isEmpty ? "martletd answered with status \(status)" : text)
     }

@@ -67,7 +67,7 @@ struct Joining: Sendable {
           hint: "Look at its log, and run the command again."
         )
       }
-      if let text = message.errorMessage { throw CommandError("backend error: \(text)") }
+      if let text = message.errorMessage { throw CommandError("backend error: \(printable(text))") }
       if let url = message.browseToURL, !url.isEmpty {
         teller.visit(url, state: status.backendState)
       }
