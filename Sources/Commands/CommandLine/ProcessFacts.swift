@@ -31,6 +31,13 @@ package enum ProcessFacts {
   /// Whether standard output is a terminal.
   package static var isTerminal: Bool { isatty(1) == 1 }
 
+  /// Keeps what is in memory, keys among it, out of core files.
+  package static func forbidCoreFiles() {
+    var none = rlimit(rlim_cur: 0, rlim_max: 0)
+    // Lowering a limit of one's own cannot be refused.
+    unsafe setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+  }
+
   /// Ends the process.
   package static func exit(_ code: ExitCode) -> Never { Glibc.exit(code.rawValue) }
 }

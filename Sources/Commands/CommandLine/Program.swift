@@ -36,6 +36,7 @@ package enum Program {
     style: FlagStyle? = nil
   ) async -> Never {
     Termination.ignoreBrokenPipes()
+    ProcessFacts.forbidCoreFiles()
     ProcessFacts.exit(await run(root, ProcessFacts.arguments, style: style))
   }
 

@@ -78,6 +78,17 @@ struct TextTests {
     #expect(throws: CommandError.self) { try SmallFile.read("/dev/zero") }
   }
 
+  @Test("A program leaves no core file, in which its keys would stand")
+  func coreFiles() {
+    ProcessFacts.forbidCoreFiles()
+    var limit = rlimit(rlim_cur: 1, rlim_max: 1)
+    // SAFETY: the call fills the structure that it is lent.
+    let status = unsafe getrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &limit)
+    #expect(status == 0)
+    #expect(limit.rlim_cur == 0)
+    #expect(limit.rlim_max == 0)
+  }
+
   @Test("The environment of the process is read")
   func environment() {
     unsafe setenv("MARTLET_TEST_VARIABLE", "a=b", 1)
