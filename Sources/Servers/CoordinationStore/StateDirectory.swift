@@ -45,16 +45,19 @@ package final class StateDirectory: Sendable {
   /// Where a file of the directory is.
   package func file(_ name: String) -> String { path + "/" + name }
 
-  /// Whether a file of the directory is there and has something in it.
-  package func hasFile(_ name: String) -> Bool { ((try? read(name)) ?? nil) != nil }
+  /// Whether a file of the directory is there, whatever is in it.
+  package func hasFile(_ name: String) -> Bool { unsafe access(file(name), F_OK) == 0 }
 
   /// The key that proves to clients who we are: read from `name`, or made and kept there.
+  ///
+  /// Only a file that is not there is made: an emptied one would else make us a stranger to every
+  /// node without a word.
   package func machineKey(
     _ name: String,
     using entropy: inout Entropy
   ) throws(StoreError) -> MachinePrivateKey {
-    if let bytes = try read(name) {
-      let text = String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace }
+    if hasFile(name) {
+      let text = String(decoding: try read(name) ?? [], as: UTF8.self).filter { !$0.isWhitespace }
       guard let key = MachinePrivateKey(text) else {
         throw StoreError(
           .corrupted,

@@ -34,17 +34,21 @@ struct StateDirectoryTests {
     }
   }
 
-  @Test("A damaged key is named and left as it is")
-  func damagedKey() async throws {
+  @Test(
+    "A damaged key is named and left as it is, also an empty one",
+    arguments: ["privkey:zz", ""]
+  )
+  func damagedKey(content: String) async throws {
     try await withDirectory { directory in
       let state = try StateDirectory(directory + "/state")
       var entropy = Entropy(seed: 3)
-      try state.write("noise.key", Array("privkey:zz".utf8))
+      try state.write("noise.key", Array(content.utf8))
       let error = #expect(throws: StoreError.self) {
         try state.machineKey("noise.key", using: &entropy)
       }
       #expect(error?.kind == .corrupted)
-      #expect(try state.read("noise.key") == Array("privkey:zz".utf8))
+      #expect(state.hasFile("noise.key"))
+      #expect(try state.read("noise.key") ?? [] == Array(content.utf8))
     }
   }
 
