@@ -298,6 +298,43 @@ def spent(world):
     second.daemon.stop()
 
 
+@test("a key that comes from a file is in no argument list, no environment, no log and no open file")
+def hidden(world):
+    node = world.node(16).start()
+    key = world.control.key()
+    secret = key.rsplit("-", 1)[1].encode()
+    file = node.directory / "key"
+    file.touch(mode=0o600)
+    file.write_text(key)
+    child = node.host.spawn(BINARIES / "martlet", "--socket", node.socket, "up", "--login-server", world.control.url,
+                            "--auth-key", f"file:{file}", "--timeout", "60s")
+    while child.poll() is None:
+        assert not seen(secret), "another process can read the key"
+    assert child.returncode == 0 and not seen(secret)
+    assert node.status()["BackendState"] == "Running"
+    for log in (node.daemon.log, world.control.daemon.log):
+        text = log.read_bytes()
+        assert secret not in text and b"privkey:" not in text, f"{log} tells a secret"
+    state = node.directory / "state"
+    assert state.stat().st_mode & 0o777 == 0o700, oct(state.stat().st_mode)
+    for one in state.rglob("*"):
+        assert one.is_dir() or one.stat().st_mode & 0o077 == 0, f"{one} is for others to read"
+        assert one.is_dir() or secret not in one.read_bytes(), f"{one} keeps the spent key"
+    node.daemon.stop()
+
+
+def seen(secret):
+    """The processes whose arguments or environment hold the secret."""
+    holders = []
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        for name in ("cmdline", "environ"):
+            # A process may end while it is looked at.
+            with contextlib.suppress(OSError):
+                if secret in (process / name).read_bytes():
+                    holders.append(process)
+    return holders
+
+
 @test("interactive login waits for the administrator's command line")
 def interactive(world):
     node = world.node(13).start()
