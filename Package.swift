@@ -342,6 +342,7 @@ func fuzzing() -> Target {
       name: "FuzzTests",
       dependencies: dependencies,
       path: "Tests/Fuzz",
+      exclude: ["Driver"],
       sources: ["Targets", "Replay"],
       swiftSettings: strict
     )
@@ -349,6 +350,7 @@ func fuzzing() -> Target {
       name: "martlet-fuzz",
       dependencies: dependencies,
       path: "Tests/Fuzz",
+      exclude: ["Replay"],
       sources: ["Targets", "Driver"],
       swiftSettings: strict
     )
