@@ -254,7 +254,8 @@ def health(world):
 def unserved(world):
     node = world.first
     before = node.call("get", "--json", check=False).stdout
-    for flag, named in (("--ssh", "SSH"), ("--exit-node=100.64.0.9", "exit node"),
+    for flag, named in (("--ssh", "SSH"), ("--accept-dns", "DNS"), ("--update-check", "updates"),
+                        ("--netfilter-mode=on", "firewall"), ("--exit-node=100.64.0.9", "exit node"),
                         ("--advertise-routes=10.0.0.0/8", "routes")):
         refused = node.call("set", flag, check=False)
         assert refused.returncode != 0 and named in refused.stderr, (flag, refused)

@@ -267,6 +267,11 @@ struct SettingFlagsTests {
     #expect(preferences.advertiseRoutes?.map(\.description) == ["10.0.0.0/8", "fd00::/64"])
     #expect(throws: CommandError.self) { try put(["--advertise-routes=x"], &preferences) }
     #expect(throws: CommandError.self) { try put(["--netfilter-mode=maybe"], &preferences) }
+    for asked in ["--accept-dns", "--accept-dns=true", "--update-check", "--netfilter-mode=on"] {
+      #expect(throws: CommandError.self) { try put([asked], &preferences) }
+    }
+    try put(["--accept-dns=false", "--update-check=false", "--netfilter-mode=off"], &preferences)
+    #expect(!preferences.corpDNS && preferences.netfilterMode == 0)
   }
 
   @Test("Flags are written as a shell takes them")

@@ -162,13 +162,14 @@ extension GivenSettings {
 
   /// Puts what was given into preferences.
   ///
-  /// - Throws: `CommandError` that names the flag whose value cannot be.
+  /// - Throws: `CommandError` that names the flag whose value cannot be, or is not served.
   func put(_ known: [Setting], into preferences: inout Preferences) throws(CommandError) {
     for setting in known {
       guard let text = setting.given(self) else { continue }
       guard setting.put(text, &preferences) else {
         throw .usage("invalid value \"\(text)\" for flag --\(setting.name)")
       }
+      if let objection = setting.objection(to: text) { throw CommandError(objection) }
     }
   }
 }

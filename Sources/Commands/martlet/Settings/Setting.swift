@@ -104,6 +104,21 @@ struct Setting: Sendable {
     return keys.allSatisfy { !unserved.contains($0) }
   }
 
+  /// Why a value cannot be asked for that preferences have by default, though nothing comes of it.
+  ///
+  /// The daemon cannot tell such a question from a setting that was always so; whoever types it must
+  /// not take silence for success.
+  func objection(to text: String) -> String? {
+    let asked: String? =
+      switch (name, text) {
+      case ("accept-dns", "true"): "using the network's DNS settings"
+      case ("update-check", "true"): "looking for updates"
+      case ("netfilter-mode", "on"): "managing the firewall"
+      default: nil
+      }
+    return asked.map { "\($0) is not served yet (--\(name))" }
+  }
+
   /// The flag with which the setting gets a value: `--ssh`, `--hostname=a`.
   func flag(_ text: String) -> String {
     isSwitch && text == "true" ? "--\(name)" : "--\(name)=\(Self.quoted(text))"
