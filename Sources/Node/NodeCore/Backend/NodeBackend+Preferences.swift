@@ -75,13 +75,16 @@ extension NodeBackend {
   /// - Throws: `NodeError` of code `control` when the server could not be told; the node is logged
   ///   out all the same.
   package func logout() async throws {
-    let client = client?.client ?? (try? makeLogoutClient())
-    let hadKey = nodeKey != nil
+    let running = client?.client
     stopClient()
     (authURL, authKey, isPageWanted) = ("", "", false)
     var failure: (any Error)?
-    if hadKey, let client {
-      do { try await client.logOut() } catch { failure = error }
+    if nodeKey != nil {
+      do {
+        try await (running ?? makeLogoutClient())?.logOut()
+      } catch {
+        failure = error
+      }
     }
     let url = preferences.controlURL
     try save { state, _ in state.forgetNetwork() }

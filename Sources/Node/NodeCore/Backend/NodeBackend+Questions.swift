@@ -161,6 +161,7 @@ extension NodeBackend {
     let own = netmap?.selfNode?.addresses.map(\.address) ?? []
     guard let destination = own.first(where: { $0.family == source.family }) else { return [:] }
     let found = compiled.capabilities.capabilities(from: source, to: destination)
+    // Each value was cut out of JSON when the map was read.
     return found.mapValues { values in values.compactMap { try? JSONValue(parsing: $0) } }
   }
 
