@@ -376,7 +376,10 @@ let package = Package(
     + needed("swift-log", .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"))
     + needed(
       "swift-argument-parser",
-      .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.0")
+      .package(
+        url: "https://github.com/apple/swift-argument-parser.git",
+        .upToNextMinor(from: "1.8.0")
+      )
     )
     + needed("swift-nio", .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"))
     + needed(
