@@ -216,6 +216,8 @@ struct SettingFlagsTests {
     changed.controlURL = "http://c"
     changed.advertiseTags = ["tag:a"]
     changed.exitNodeID = "n1"
+    // What is on by default and not served cannot be asked for.
+    (changed.corpDNS, changed.autoUpdate.check, changed.netfilterMode) = (false, false, 0)
     for setting in Setting.all {
       let isServer = setting.name == "login-server"
       let flag = setting.flag(setting.text(changed))
