@@ -259,6 +259,10 @@ def unserved(world):
                         ("--advertise-routes=10.0.0.0/8", "routes")):
         refused = node.call("set", flag, check=False)
         assert refused.returncode != 0 and named in refused.stderr, (flag, refused)
+    asked = node.host.run("curl", "-s", "-X", "PATCH", "--unix-socket", node.socket,
+                          "-d", '{"CorpDNSSet": true, "CorpDNS": true}',
+                          "http://local-tailscaled.sock/localapi/v0/prefs").stdout
+    assert "CorpDNS" in asked and "not served yet" in asked, asked
     assert node.call("get", "--json", check=False).stdout == before
 
 

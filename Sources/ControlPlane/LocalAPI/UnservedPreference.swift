@@ -24,6 +24,7 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
   case driveShares
   case peerRelay
   case syncOff
+  case dns
 
   /// What it is, in the words of a user.
   package var title: String {
@@ -45,6 +46,7 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
     case .driveShares: "shared folders"
     case .peerRelay: "relaying for peers"
     case .syncOff: "running without the coordination server's updates"
+    case .dns: "using the network's DNS settings"
     }
   }
 
@@ -73,12 +75,13 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
     case .driveShares: [.driveShares]
     case .peerRelay: [.relayServerPort, .relayServerStaticEndpoints]
     case .syncOff: [.sync]
+    case .dns: [.corpDNS]
     }
   }
 
   /// Whether it is asked for.
   ///
-  /// The defaults ask for nothing.
+  /// The defaults ask for nothing: DNS, which is on by default, is asked for by an edit only.
   package func isAsked(by preferences: Preferences) -> Bool {
     switch self {
     case .exitNode:
@@ -101,6 +104,7 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
     case .peerRelay:
       preferences.relayServerPort != nil || !preferences.relayServerStaticEndpoints.isEmpty
     case .syncOff: preferences.sync == false
+    case .dns: false
     }
   }
 
@@ -113,5 +117,19 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
   ) -> UnservedPreference? {
     let changed = wanted.differences(from: current)
     return allCases.first { $0.isAsked(by: wanted) && !changed.isDisjoint(with: $0.keys) }
+  }
+
+  /// The first thing that an edit asks for: what it changes, or a default that it spells out.
+  ///
+  /// An edit that also turns the node on is a client's `up`, which states every preference; its
+  /// defaults ask for nothing.
+  package static func first(
+    in edit: MaskedPreferences,
+    of current: Preferences
+  ) throws(PreferenceError) -> UnservedPreference? {
+    let wanted = try current.applying(edit)
+    if let changed = first(in: wanted, since: current) { return changed }
+    let spellsOut = edit.keys.contains(.corpDNS) && !edit.keys.contains(.wantRunning)
+    return spellsOut && wanted.corpDNS ? .dns : nil
   }
 }

@@ -169,7 +169,7 @@ struct UnservedPreferenceTests {
   func refused() {
     let all = everything()
     for preference in UnservedPreference.allCases {
-      #expect(preference.isAsked(by: all), "\(preference)")
+      #expect(preference.isAsked(by: all) || preference == .dns, "\(preference)")
       #expect(preference.refusal.contains("is not served yet"))
       #expect(preference.refusal.contains(preference.keys[0].rawValue))
     }
@@ -184,6 +184,22 @@ struct UnservedPreferenceTests {
     #expect(UnservedPreference.first(in: wanted, since: current) == nil)
     wanted.exitNodeID = "n1"
     #expect(UnservedPreference.first(in: wanted, since: current) == .exitNode)
+  }
+
+  @Test("DNS is the default: an edit that spells it out is refused, an up that states all is not")
+  func spelledOut() throws {
+    func asked(_ json: String) throws -> UnservedPreference? {
+      try UnservedPreference.first(
+        in: MaskedPreferences(json: Array(json.utf8)),
+        of: Preferences()
+      )
+    }
+    #expect(try asked(#"{"CorpDNSSet": true, "CorpDNS": true}"#) == .dns)
+    #expect(try asked(#"{"CorpDNSSet": true, "CorpDNS": false}"#) == nil)
+    #expect(try asked(#"{"CorpDNS": true}"#) == nil)
+    let up = #"{"CorpDNSSet": true, "CorpDNS": true, "WantRunningSet": true, "WantRunning": true}"#
+    #expect(try asked(up) == nil)
+    #expect(try asked(#"{"RunSSHSet": true, "RunSSH": true}"#) == .ssh)
   }
 
   @Test("Turning something off is always allowed")

@@ -20,7 +20,7 @@ extension LocalAPIHandler {
       let current = await node.preferences()
       let wanted = try current.applying(edit)
       try wanted.validate()
-      if let unserved = UnservedPreference.first(in: wanted, since: current) {
+      if let unserved = try UnservedPreference.first(in: edit, of: current) {
         throw PreferenceError.unserved(unserved)
       }
       let changed = try await node.edit(edit, by: call.actor)
