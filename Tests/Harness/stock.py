@@ -105,16 +105,28 @@ http://127.0.0.1:{port} {{
 
 
 RUST_SCRIPT = """
-import asyncio, sys, urllib.request
+import asyncio, sys, threading, urllib.request
 import arkitekt_mesh
 
-async def main(state, name, url, key, address):
+async def serve(node, peer):
+    import turn
+    relay = await node.turn()
+    host, _, port = relay.urls[0].split("?")[0].removeprefix("turn:").rpartition(":")
+    listener = turn.Listener((host, int(port)), relay.username, relay.credential, peer)
+    threading.Thread(target=listener.serve, args=[b"hello from rusty"], daemon=True).start()
+    return "%s:%d" % listener.address
+
+async def main(harness, state, name, url, key, address):
+    sys.path.insert(0, harness)
     node = await arkitekt_mesh.Node.start(state, name, control_url=url, auth_key=key, timeout=30)
     print("addresses", *node.addresses, flush=True)
     local = await node.forward(address, 8080)
     local = local if "//" in local else "http://" + local
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
+        if line.strip() == "serve":
+            print("serving", await serve(node, address), flush=True)
+            continue
         def fetch():
             try:
                 with urllib.request.urlopen(local + line.strip(), timeout=5) as answer:
@@ -138,7 +150,8 @@ class RustClient:
         self.log = state / "client.log"
         with open(self.log, "ab") as log:
             self.child = subprocess.Popen(
-                [str(part) for part in host.command(python, "-c", RUST_SCRIPT, state, name, control.url, key, address)],
+                [str(part) for part in host.command(
+                    python, "-c", RUST_SCRIPT, pathlib.Path(__file__).parent, state, name, control.url, key, address)],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
         host.children.append(self.child)
         first = self.child.stdout.readline().split()
@@ -150,6 +163,14 @@ class RustClient:
         self.child.stdin.flush()
         answer = self.child.stdout.readline().strip()
         return answer.removeprefix("answer ") if answer.startswith("answer ") and "error" not in answer else None
+
+    def serves(self):
+        """The address of the overlay where it now answers an HTTP request that comes in a datagram."""
+        self.child.stdin.write("serve\n")
+        self.child.stdin.flush()
+        answer = self.child.stdout.readline().split()
+        assert answer[:1] == ["serving"], f"it does not serve: {answer} {self.log.read_text()[-2000:]}"
+        return answer[1]
 
     def stop(self):
         self.child.stdin.close()

@@ -10,6 +10,14 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
 from harness import Control, Node, Skip, eventually, main, require_programs, require_root, require_tool, run, scratch, test
 from stock import Network, RustClient, Stock, caddy, no_direct_path
 
+ASK = """
+import socket, sys
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.settimeout(3)
+asking.sendto(b"GET /hello HTTP/1.1\\r\\nHost: rusty\\r\\n\\r\\n", (sys.argv[1], int(sys.argv[2])))
+sys.stdout.buffer.write(asking.recv(2048))
+"""
+
 
 class World:
     def __init__(self, directory):
@@ -43,6 +51,12 @@ class World:
         """A page, as a program on our node's host gets it."""
         done = self.node.host.run("curl", "-s", "--fail", "--max-time", "5", f"http://{address}:8080{path}", check=False)
         return done.stdout if done.returncode == 0 else None
+
+    def asks(self, address):
+        """The body of an HTTP answer that comes in a datagram, as one does to the question."""
+        host, _, port = address.rpartition(":")
+        done = self.node.host.run("python3", "-c", ASK, host, port, check=False)
+        return done.stdout.partition("\n\n")[2] or None
 
     def sent(self):
         """Bytes that our node sent, by kind of path."""
@@ -110,7 +124,7 @@ def go_relayed(world):
     eventually("the direct path comes back", lambda: world.fetch(address) and world.node.is_direct(address))
 
 
-@test("the Rust client fetches a page from our node and answers our pings, directly and through our relay")
+@test("our node and the Rust client exchange HTTP both ways, directly and through our relay")
 def rust(world):
     client = RustClient(world.network.hosts["a"], world.directory, "rusty", world.control, world.control.key(),
                         world.node.ip())
@@ -118,10 +132,20 @@ def rust(world):
         assert eventually("the Rust client reaches us", client.fetches) == "hello from ours"
         eventually("it answers over a direct path", lambda: "via 10.99.0.2:" in world.node.call(
             "ping", "--c", "3", "--timeout", "3s", client.addresses[0], check=False).stdout)
+        # It accepts no TCP from the network: what asks it is an HTTP request in a datagram.
+        served = client.serves()
+        assert served.startswith(client.addresses[0]), (served, client.addresses)
+        before = world.sent()
+        assert eventually("we reach the Rust client", lambda: world.asks(served)) == "hello from rusty"
+        after = world.sent()
+        assert after["direct"] > before["direct"] and after["derp"] == before["derp"], (before, after)
         with no_direct_path(world.network):
             assert eventually("the Rust client reaches us through the relay", client.fetches) == "hello from ours"
             eventually("it answers through the relay", lambda: "via DERP" in world.node.call(
                 "ping", "--c", "1", "--timeout", "3s", client.addresses[0], check=False).stdout)
+            before = world.sent()
+            assert eventually("we reach it through the relay", lambda: world.asks(served)) == "hello from rusty"
+            assert world.sent()["derp"] > before["derp"], before
     finally:
         client.stop()
 
