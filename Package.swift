@@ -257,6 +257,15 @@ let groups: [(folder: String, modules: [Module])] = [
         ],
         borrowing: [arguments, logging]
       ),
+      Module(
+        "martlet-bench",
+        .executable,
+        on: [
+          "CommandLine", "PacketPipeline", "PacketFilter", "Packets", "WireGuard", "Magicsock",
+          "HostIO", "JSON", "Bytes", "Addressing", "Timing", "Keys", "Cryptography",
+        ],
+        borrowing: [arguments]
+      ),
     ]
   ),
 ]
@@ -280,6 +289,7 @@ let asked = Context.environment["SLICE"].map { Set($0.split(separator: ",").map(
 let slice: Set<String> = {
   guard var waiting = asked.map(Array.init) else { return Set(modules.keys) }
   for name in waiting { waiting += modules[name]?.module.testing ?? [] }
+  waiting += ["Bytes", "JSON", "CHost"]  // What the support of the tests stands on.
   if waiting.contains("Fuzz") { waiting += fuzzed }
   waiting.removeAll { modules[$0] == nil }
   var reached: Set<String> = []
@@ -328,11 +338,19 @@ func tests(of module: Module, in folder: String) -> Target {
     name: "\(module.name)Tests",
     dependencies: ([module.name] + module.on + module.testing).filter { modules[$0] != nil }
       .map { .target(name: $0) }
-      + module.borrowing,
+      + module.borrowing + ["TestSupport"],
     path: "Tests/\(folder)/\(module.name)Tests",
     swiftSettings: strict
   )
 }
+
+/// What tests share: readers of fixtures, a seeded generator, a network namespace of one's own.
+let testSupport = Target.target(
+  name: "TestSupport",
+  dependencies: ["Bytes", "JSON", "CHost"],
+  path: "Tests/Support/TestSupport",
+  swiftSettings: strict
+)
 
 /// The fuzz targets: a test that replays their corpus, or with `FUZZ=1` the program of `make fuzz`.
 func fuzzing() -> Target {
@@ -399,7 +417,7 @@ let package = Package(
       .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.0")
     )
     + needed("GRDB.swift", .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0")),
-  targets: chosen.map { target($0.1, in: $0.0) }
+  targets: chosen.map { target($0.1, in: $0.0) } + [testSupport]
     + chosen.filter { asked?.contains($0.1.name) ?? true }
     .filter { $0.1.isTested }
     .map { tests(of: $0.1, in: $0.0) }
