@@ -20,13 +20,14 @@ static int buffer_size(int fd, int option, int forced_option, int wanted) {
   return size;
 }
 
-int chost_udp_open(const struct chost_endpoint *local, int wanted_buffer, uint32_t mark,
+int chost_udp_open(const struct chost_endpoint *local, int wanted_buffer, uint32_t mark, int joins,
                    struct chost_udp_features *features) {
   memset(features, 0, sizeof *features);
   int family = local->family == 4 ? AF_INET : AF_INET6;
   int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_UDP);
   if (fd < 0) return -errno;
   if (family == AF_INET6 && set_int(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1) < 0) goto failed;
+  if (joins && chost_udp_share(fd) < 0) goto failed;
   if (mark != 0) features->marked = set_int(fd, SOL_SOCKET, SO_MARK, (int)mark) == 0;
   features->receive_buffer_size = buffer_size(fd, SO_RCVBUF, SO_RCVBUFFORCE, wanted_buffer);
   features->send_buffer_size = buffer_size(fd, SO_SNDBUF, SO_SNDBUFFORCE, wanted_buffer);

@@ -61,17 +61,25 @@ public struct UDPSocket: ~Copyable, Sendable {
   ///   - mark: A packet mark by which routing rules know our own traffic; zero for none. Without
   ///     the privilege to mark, `features.isMarked` says so.
   ///   - bufferSize: Bytes of buffer to ask for in each direction.
+  ///   - joins: Whether it may share the port of a socket that was told to `share` it.
   /// - Returns: The only owner of the socket.
   /// - Throws: `HostError`, with the port named when it is taken.
   public static func bind(
     _ endpoint: Endpoint,
     mark: UInt32 = 0,
-    bufferSize: Int = defaultBufferSize
+    bufferSize: Int = defaultBufferSize,
+    joins: Bool = false
   ) throws(HostError) -> UDPSocket {
     var local = chost_endpoint(endpoint)
     var granted = chost_udp_features()
     // SAFETY: both structures outlive the call.
-    let opened = unsafe chost_udp_open(&local, Int32(clamping: bufferSize), mark, &granted)
+    let opened = unsafe chost_udp_open(
+      &local,
+      Int32(clamping: bufferSize),
+      mark,
+      joins ? 1 : 0,
+      &granted
+    )
     let descriptor = Descriptor(
       owning: try check(opened, "bind UDP port \(endpoint)", hint: hint(opened))
     )

@@ -10,5 +10,6 @@
 #include "CHostDatagrams.h"
 #include "CHostFiles.h"
 #include "CHostNetlink.h"
+#include "CHostSteering.h"
 
 #endif

@@ -189,8 +189,9 @@ struct chost_udp_features {
 
 /// Opens and binds a non-blocking UDP socket (IPv6 sockets take IPv6 only).
 ///
-/// `buffer_size` and `mark` are left alone when zero. Returns the descriptor.
-int chost_udp_open(const struct chost_endpoint *local, int buffer_size, uint32_t mark,
+/// `buffer_size` and `mark` are left alone when zero; with `joins` it may share the port of a socket
+/// that allows it. Returns the descriptor.
+int chost_udp_open(const struct chost_endpoint *local, int buffer_size, uint32_t mark, int joins,
                    struct chost_udp_features *features);
 
 /// The address that a socket is bound to.
