@@ -15,7 +15,7 @@ struct MartletBench: AsyncParsableCommand {
       """,
     version: Version.long,
     subcommands: [
-      PacketsCommand.self, SendCommand.self, ReceiveCommand.self,
+      PacketsCommand.self, SendCommand.self, ReceiveCommand.self, HandshakesCommand.self,
     ]
   )
 

@@ -43,7 +43,7 @@ enum PacketKind: String, CaseIterable, SettingValue {
 
   /// The packet and its offload header, checksum unfinished as a kernel leaves it.
   ///
-  /// - Parameter number: Its place in the flow: super-packets of TCP follow one another.
+  /// Super-packets of TCP follow one another: `number` is the place of this one.
   func packet(
     from source: Addresses,
     to destination: Addresses,
