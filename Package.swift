@@ -59,6 +59,7 @@ let groups: [(folder: String, modules: [Module])] = [
       Module("CSodium", .system),
       Module("CBLAKE2", .system),
       Module("CZstandard", .system),
+      Module("CMultiBuffer", .c),
       Module("Bytes"),
       Module("Addressing", on: ["Bytes"]),
       Module("Timing"),
@@ -66,7 +67,7 @@ let groups: [(folder: String, modules: [Module])] = [
       Module("Compression", on: ["Bytes", "CZstandard"], linking: [":libzstd.a"]),
       Module(
         "Cryptography",
-        on: ["Bytes", "CSodium", "CBLAKE2"],
+        on: ["Bytes", "CSodium", "CBLAKE2", "CMultiBuffer"],
         borrowing: [crypto],
         linking: [":libsodium.a", ":libb2.a"]
       ),
