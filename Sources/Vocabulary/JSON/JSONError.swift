@@ -53,7 +53,8 @@ extension JSONError: CustomStringConvertible {
     return "JSON: \(sentence)\(place), at byte \(offset)"
   }
 
-  private var sentence: String {
+  /// What is wrong, without the place.
+  public var sentence: String {
     switch problem {
     case .unexpectedEnd: "the text ends too early"
     case .unexpectedByte(let byte): "unexpected byte \(byte)"

@@ -21,6 +21,8 @@ public struct JSONReader: Sendable {
   let bytes: [UInt8]
   var position = 0
   private var depth = 0
+  /// Where the member name that was read last begins.
+  public private(set) var nameOffset = 0
 
   /// A reader at the start of `bytes`.
   public init(_ bytes: [UInt8]) { self.bytes = bytes }
@@ -59,6 +61,15 @@ public struct JSONReader: Sendable {
     }
   }
 
+  /// How many bytes have been consumed.
+  public var offset: Int { position }
+
+  /// Where the next value begins; it is not consumed.
+  public mutating func nextOffset() throws(JSONError) -> Int {
+    _ = try nextByte()
+    return position
+  }
+
   /// Reads an object, giving `body` each name with the reader at its value.
   ///
   /// The body must consume the value: read it or `skip` it.
@@ -71,6 +82,7 @@ public struct JSONReader: Sendable {
         guard try nextByte() == UInt8(ascii: "\"") else {
           throw JSONError(.expected("a member name"), offset: position)
         }
+        nameOffset = position
         let key = JSONKey(try string())
         try expect(UInt8(ascii: ":"))
         do { try body(key, &self) } catch { throw error.inside(key.text) }
