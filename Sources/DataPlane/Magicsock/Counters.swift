@@ -39,4 +39,25 @@ public struct PathCounters: Hashable, Sendable {
 
   /// Nothing yet.
   public init() {}
+
+  /// Adds what another shard counted.
+  public mutating func merge(_ other: PathCounters) {
+    pingsSent &+= other.pingsSent
+    pongsSent &+= other.pongsSent
+    pongsReceived &+= other.pongsReceived
+    callsSent &+= other.callsSent
+    callsReceived &+= other.callsReceived
+    unknownSender &+= other.unknownSender
+    notAuthentic &+= other.notAuthentic
+    malformed &+= other.malformed
+    duplicatePings &+= other.duplicatePings
+    stalePongs &+= other.stalePongs
+    misroutedCalls &+= other.misroutedCalls
+    excessCalls &+= other.excessCalls
+    unsupported &+= other.unsupported
+    strayResponses &+= other.strayResponses
+    excessCandidates &+= other.excessCandidates
+    excessPings &+= other.excessPings
+    unroutable &+= other.unroutable
+  }
 }

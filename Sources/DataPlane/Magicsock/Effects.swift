@@ -103,6 +103,11 @@ public struct Effects: Sendable {
   public internal(set) var resolutions: [String] = []
   /// Pings that ended.
   public internal(set) var pingResults: [PingResult] = []
+  /// What a follower wants of its leader.
+  public internal(set) var wants: [MagicSocket.Want] = []
+  /// Where this node may be reached, each time a look at the network said so, changed or not; for
+  /// followers.
+  public internal(set) var freshEndpoints: [[OwnEndpoint]] = []
   /// What happened.
   public internal(set) var traces: [Trace] = []
 
@@ -113,7 +118,7 @@ public struct Effects: Sendable {
   public var isEmpty: Bool {
     sends.isEmpty && endpointsChanged.isEmpty && homeRelayChanged.isEmpty
       && netcheckReports.isEmpty && httpsProbes.isEmpty && resolutions.isEmpty
-      && pingResults.isEmpty && traces.isEmpty
+      && pingResults.isEmpty && traces.isEmpty && wants.isEmpty && freshEndpoints.isEmpty
   }
 
   /// Forgets what has been done; keeps the memory.
@@ -125,6 +130,8 @@ public struct Effects: Sendable {
     httpsProbes.removeAll(keepingCapacity: true)
     resolutions.removeAll(keepingCapacity: true)
     pingResults.removeAll(keepingCapacity: true)
+    wants.removeAll(keepingCapacity: true)
+    freshEndpoints.removeAll(keepingCapacity: true)
     traces.removeAll(keepingCapacity: true)
   }
 

@@ -133,6 +133,7 @@ extension MagicSocket {
     at now: Instant,
     into effects: inout Effects
   ) {
+    guard role != .follower else { return ask(reason, at: now, into: &effects) }
     guard let network, network.isUp else { return }
     guard reason == .asked || !relayMap.regions.isEmpty else {
       return finishWithoutRelays(at: now, into: &effects)
@@ -155,6 +156,7 @@ extension MagicSocket {
   private mutating func finishWithoutRelays(at now: Instant, into effects: inout Effects) {
     let nothing = NetcheckReport(id: netcheckCount, isFull: false)
     publishEndpoints(nothing, at: now, into: &effects)
+    tellFollowers(into: &effects)
     sendPendingCalls(into: &effects)
   }
 
@@ -181,6 +183,7 @@ extension MagicSocket {
     guard let run = netcheck else { return }
     if isPreview || phase == .stun && run.phase != .stun {
       publishEndpoints(run.report, at: now, into: &effects)
+      tellFollowers(into: &effects)
       sendPendingCalls(into: &effects)
     }
     // Who answers first is near: a first home need not wait for relays that do not answer at all.
@@ -237,7 +240,7 @@ extension MagicSocket {
     at now: Instant,
     into effects: inout Effects
   ) {
-    guard let network else { return }
+    guard let network, role != .follower else { return }
     guard ownEndpoints.refresh(network, report, explicit: staticEndpoints, at: now) else { return }
     effects.endpointsChanged.append(ownEndpoints.current)
   }
@@ -262,7 +265,8 @@ extension MagicSocket {
   }
 
   private func mayRefresh(at now: Instant) -> Bool {
-    guard let network, network.isUp, !table.peers.isEmpty, let lastActivity else { return false }
+    guard let network, network.isUp, let lastActivity, !table.peers.isEmpty || role == .leader
+    else { return false }
     return now - lastActivity <= PathTiming.session
   }
 }

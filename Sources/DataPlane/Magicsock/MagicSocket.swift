@@ -41,6 +41,7 @@ public struct MagicSocket: Sendable {
   /// Who is to be called once our endpoints are fresh.
   var pendingCalls: [PeerID] = []
   var lastActivity: Instant?
+  var role = Role.alone
 
   /// Path finding for a node without peers, on no network.
   ///

@@ -32,6 +32,11 @@ struct OwnEndpoints: Sendable {
     refreshedAt = nil
   }
 
+  /// Takes the list that somebody else gathered.
+  mutating func adopt(_ endpoints: [OwnEndpoint], at now: Instant) {
+    (current, refreshedAt) = (endpoints, now)
+  }
+
   /// Gathers the list anew.
   ///
   /// - Returns: Whether it changed, the order aside.

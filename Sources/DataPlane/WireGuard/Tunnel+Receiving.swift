@@ -103,6 +103,15 @@ extension Tunnel {
     guard let initiation = ReceivedInitiation(message, identity: local.identity) else {
       return counters.drop(.notAuthentic)
     }
+    return receive(initiation, at: moment, into: &effects)
+  }
+
+  /// Takes an initiation that named its sender.
+  mutating func receive(
+    _ initiation: ReceivedInitiation,
+    at moment: Moment,
+    into effects: inout Effects
+  ) -> Received {
     guard let slot = peers.slot(of: initiation.peer) else { return counters.drop(.unknownPeer) }
     let refusal = peers.slots[slot].accept(initiation, at: moment, &local, into: &effects)
     return conclude(slot, refusal)

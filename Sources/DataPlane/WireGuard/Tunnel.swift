@@ -30,8 +30,14 @@ public struct Tunnel: ~Copyable, Sendable {
   ///   - privateKey: This node's static key.
   ///   - mtu: The largest packet inside; padding ends there.
   ///   - entropy: Where keys, indices and jitter come from.
-  public init(privateKey: NodePrivateKey, mtu: Int, entropy: Entropy) {
-    local = LocalState(privateKey: privateKey, mtu: mtu, entropy: entropy)
+  ///   - shard: Which of several tunnels of this node it is.
+  public init(
+    privateKey: NodePrivateKey,
+    mtu: Int,
+    entropy: Entropy,
+    shard: Shard = .only
+  ) {
+    local = LocalState(privateKey: privateKey, mtu: mtu, entropy: entropy, shard: shard)
   }
 
   /// How many peers there are.

@@ -1,27 +1,36 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Addressing
-import Keys
+public import Addressing
+public import Keys
 
 /// Cryptokey routing: which peer a destination belongs to and a source may come from.
 ///
 /// The longest prefix wins. Of two peers with the same prefix the one that asked last has it; when it
 /// goes, the one before has it again.
-struct AllowedIPs: Sendable {
+public struct AllowedIPs: Sendable {
   private var table = PrefixTable<PeerID>()
   /// Who else asked for a prefix, first one first.
   private var waiting: [IPPrefix: [PeerID]] = [:]
 
-  func peer(for address: IPAddress) -> PeerID? { table[address] }
+  /// No routes.
+  public init() {}
 
-  mutating func insert(_ prefix: IPPrefix, for peer: PeerID) {
+  /// The peer that an address belongs to.
+  public func peer(for address: IPAddress) -> PeerID? { table[address] }
+
+  /// The peer that has exactly this prefix.
+  public func peer(exactly prefix: IPPrefix) -> PeerID? { table.value(exactly: prefix.masked) }
+
+  /// Gives a prefix to a peer.
+  public mutating func insert(_ prefix: IPPrefix, for peer: PeerID) {
     let prefix = prefix.masked
     guard let owner = table.insert(peer, for: prefix), owner != peer else { return }
     waiting[prefix, default: []].removeAll { $0 == peer }
     waiting[prefix, default: []].append(owner)
   }
 
-  mutating func remove(_ prefix: IPPrefix, from peer: PeerID) {
+  /// Takes a prefix from a peer; nothing changes if it did not ask for it.
+  public mutating func remove(_ prefix: IPPrefix, from peer: PeerID) {
     let prefix = prefix.masked
     guard table.value(exactly: prefix) == peer else {
       return forgetWaiting(peer, for: prefix)

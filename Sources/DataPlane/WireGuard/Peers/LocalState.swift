@@ -8,12 +8,13 @@ import Timing
 struct LocalState: Sendable {
   var identity: Identity
   var gate: HandshakeGate
-  var receivers = ReceiverTable()
+  var receivers: ReceiverTable
   var stamps = StampClock()
   var entropy: Entropy
   let mtu: Int
 
-  init(privateKey: NodePrivateKey, mtu: Int, entropy: Entropy) {
+  init(privateKey: NodePrivateKey, mtu: Int, entropy: Entropy, shard: Shard = .only) {
+    receivers = ReceiverTable(of: shard)
     identity = Identity(privateKey)
     gate = HandshakeGate(publicKey: identity.publicKey)
     (self.mtu, self.entropy) = (mtu, entropy)

@@ -8,6 +8,10 @@ import Cryptography
 /// at most four at a time (three sessions and an outstanding initiation), which bounds the table.
 struct ReceiverTable: Sendable {
   private var slots: [UInt32: Int] = [:]
+  private let shard: Shard
+
+  /// An empty table whose indices name `shard`, if there are several.
+  init(of shard: Shard = .only) { self.shard = shard }
 
   var count: Int { slots.count }
 
@@ -17,7 +21,7 @@ struct ReceiverTable: Sendable {
   /// A fresh index for the peer in `slot`.
   mutating func allocate(for slot: Int, using entropy: inout Entropy) -> UInt32 {
     while true {
-      let index = UInt32(truncatingIfNeeded: entropy.next())
+      let index = shard.receiver(from: UInt32(truncatingIfNeeded: entropy.next()))
       if slots[index] == nil {
         slots[index] = slot
         return index
