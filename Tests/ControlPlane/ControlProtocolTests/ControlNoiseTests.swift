@@ -4,6 +4,7 @@ import Bytes
 import Cryptography
 import JSON
 import Keys
+import TestSupport
 import Testing
 
 @testable import ControlProtocol

@@ -3,6 +3,7 @@
 import ControlProtocol
 import JSON
 import Keys
+import TestSupport
 import Testing
 
 @Suite("The early payload")

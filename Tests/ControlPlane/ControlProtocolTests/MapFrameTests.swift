@@ -3,6 +3,7 @@
 import Compression
 import ControlProtocol
 import JSON
+import TestSupport
 import Testing
 
 @Suite("Map frames")

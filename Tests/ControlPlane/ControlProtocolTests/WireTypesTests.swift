@@ -5,6 +5,7 @@ import ControlProtocol
 import Foundation
 import JSON
 import Keys
+import TestSupport
 import Testing
 import Timing
 

@@ -5,6 +5,7 @@ import ControlProtocol
 import ControlSession
 import JSON
 import Keys
+import TestSupport
 import Testing
 import Timing
 

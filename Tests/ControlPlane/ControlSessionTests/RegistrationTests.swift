@@ -4,6 +4,7 @@ import ControlProtocol
 import ControlSession
 import JSON
 import Keys
+import TestSupport
 import Testing
 import Timing
 

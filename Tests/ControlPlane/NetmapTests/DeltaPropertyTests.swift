@@ -3,6 +3,7 @@
 import Addressing
 import ControlProtocol
 import Keys
+import TestSupport
 import Testing
 import Timing
 

@@ -4,6 +4,7 @@ import Addressing
 import ControlProtocol
 import JSON
 import Netmap
+import TestSupport
 import Testing
 import Timing
 

@@ -5,6 +5,7 @@ import ControlProtocol
 import JSON
 import Keys
 import Netmap
+import TestSupport
 import Testing
 import Timing
 

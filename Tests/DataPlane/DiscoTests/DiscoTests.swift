@@ -5,6 +5,7 @@ import Bytes
 import Cryptography
 import Disco
 import Keys
+import TestSupport
 import Testing
 
 private struct Vectors: Decodable {

@@ -2,6 +2,7 @@
 
 import Addressing
 import Magicsock
+import TestSupport
 import Testing
 import Timing
 

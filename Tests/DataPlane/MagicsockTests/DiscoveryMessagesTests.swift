@@ -6,6 +6,7 @@ import DERP
 import Disco
 import Keys
 import Magicsock
+import TestSupport
 import Testing
 import Timing
 

@@ -6,6 +6,7 @@ import DERP
 import Keys
 import Magicsock
 import STUN
+import TestSupport
 import Timing
 
 /// How a NAT behaves, in the words of RFC 4787 §§4 and 5.

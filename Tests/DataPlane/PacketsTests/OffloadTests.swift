@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Packets
+import TestSupport
 import Testing
 
 @Suite("Segmentation and coalescing")
@@ -235,7 +236,7 @@ struct OffloadTests {
   @Test("Mutated packets and offload headers never crash")
   func fuzz() throws {
     let corpus = try Support.corpus("Packets")
-    var random = Support.Random(state: 20)
+    var random = SeededGenerator(state: 20)
     for round in 0..<6000 {
       var packet = corpus[round % corpus.count]
       for _ in 0..<Int.random(in: 0...4, using: &random) where !packet.isEmpty {

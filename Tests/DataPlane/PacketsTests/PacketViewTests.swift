@@ -4,6 +4,7 @@ import Addressing
 import Bytes
 import Foundation
 import Packets
+import TestSupport
 import Testing
 
 @Suite("Packet views and messages")
@@ -156,7 +157,7 @@ struct PacketViewTests {
   func fuzz() throws {
     let corpus = try Support.corpus("Packets")
     #expect(corpus.count >= 8)
-    var random = Support.Random(state: 10)
+    var random = SeededGenerator(state: 10)
     for round in 0..<8000 {
       var packet = corpus[round % corpus.count]
       for _ in 0..<Int.random(in: 1...6, using: &random) where !packet.isEmpty {

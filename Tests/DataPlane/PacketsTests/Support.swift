@@ -4,6 +4,7 @@ import Addressing
 import Bytes
 import Foundation
 import Packets
+import TestSupport
 
 /// What the tests of this module build and read packets with.
 enum Support {
@@ -24,20 +25,8 @@ enum Support {
     }
   }
 
-  /// A generator that gives the same numbers for the same seed.
-  struct Random: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var mixed = state
-      mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
-      mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
-      return mixed ^ mixed >> 31
-    }
-  }
-
   static func payload(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
-    var random = Random(state: seed)
+    var random = SeededGenerator(state: seed)
     return (0..<count).map { _ in UInt8.random(in: 0...255, using: &random) }
   }
 

@@ -3,6 +3,7 @@
 import Addressing
 import Bytes
 import STUN
+import TestSupport
 import Testing
 
 private struct Vectors: Decodable {

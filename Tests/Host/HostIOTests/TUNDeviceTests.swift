@@ -2,6 +2,7 @@
 
 import Addressing
 import HostIO
+import TestSupport
 import Testing
 import Timing
 

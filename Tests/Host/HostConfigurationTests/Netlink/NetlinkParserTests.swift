@@ -4,6 +4,7 @@ import Addressing
 import Foundation
 import HostIO
 import HostSettings
+import TestSupport
 import Testing
 
 @testable import HostConfiguration
@@ -249,7 +250,7 @@ struct NetlinkFuzzTests {
   @Test("With many bytes changed at random, they are refused or understood")
   func random() throws {
     let seed: UInt64 = 0x6D61_7274_6C65_7430
-    var generator = Generator(state: seed)
+    var generator = SeededGenerator(state: seed)
     let corpus = try NetlinkCorpus.names().map { try NetlinkCorpus.bytes($0) }
     for _ in 0..<2000 {
       guard var bytes = corpus.randomElement(using: &generator) else { continue }
@@ -258,19 +259,6 @@ struct NetlinkFuzzTests {
         bytes[index] = UInt8.random(in: 0...255, using: &generator)
       }
       _ = NetlinkCorpus.readAll(bytes)
-    }
-  }
-
-  /// SplitMix64: the same numbers everywhere.
-  struct Generator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var mixed = state
-      mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-      return mixed ^ (mixed >> 31)
     }
   }
 }

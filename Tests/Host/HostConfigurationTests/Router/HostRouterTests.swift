@@ -3,6 +3,7 @@
 import Addressing
 import HostIO
 import HostSettings
+import TestSupport
 import Testing
 
 @testable import HostConfiguration

@@ -4,6 +4,7 @@ import CHost
 import Foundation
 import HostIO
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import HostConfiguration

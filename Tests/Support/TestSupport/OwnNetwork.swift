@@ -2,22 +2,22 @@
 
 import CHost
 import Glibc
-import Testing
+public import Testing
 
 /// A network namespace that exists for the length of one test.
-enum OwnNetwork {
+public enum OwnNetwork {
   /// What a test that needs one says when it is skipped.
-  static let reason: Comment = "needs root, network namespaces and /dev/net/tun"
+  public static let reason: Comment = "needs root, network namespaces and /dev/net/tun"
 
   /// Whether this process may make one.
-  static let isAvailable: Bool =
+  public static let isAvailable: Bool =
     unsafe geteuid() == 0 && access("/dev/net/tun", R_OK | W_OK) == 0
     && (try? run { true }) == true
 
   /// Runs `body` on the calling thread in a namespace of its own, with its loopback up.
   ///
   /// `body` does not suspend, so it stays on the thread.
-  static func run<Result>(_ body: () throws -> Result) throws -> Result {
+  public static func run<Result>(_ body: () throws -> Result) throws -> Result {
     let home = unsafe open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)
     guard home >= 0 else { throw Failure(what: "open the thread's namespace") }
     defer {
@@ -30,7 +30,7 @@ enum OwnNetwork {
   }
 
   /// The calling thread's namespace, to be entered again; open until the process ends.
-  static func current() throws -> Int32 {
+  public static func current() throws -> Int32 {
     let namespace = unsafe open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)
     guard namespace >= 0 else { throw Failure(what: "open the thread's namespace") }
     return namespace
@@ -38,7 +38,7 @@ enum OwnNetwork {
 
   /// Runs `body` on the calling thread in a namespace that was made before.
   @discardableResult
-  static func enter<Result: ~Copyable>(
+  public static func enter<Result: ~Copyable>(
     _ namespace: Int32,
     _ body: () throws -> Result
   ) throws -> Result {
@@ -53,13 +53,13 @@ enum OwnNetwork {
 
   /// Runs `ip` with arguments in the namespace of the calling thread.
   @discardableResult
-  static func ip(_ arguments: String...) throws -> String {
+  public static func ip(_ arguments: String...) throws -> String {
     try shell("ip " + arguments.joined(separator: " "))
   }
 
   /// Runs a command line in the namespaces of the calling thread.
   @discardableResult
-  static func shell(_ line: String) throws -> String {
+  public static func shell(_ line: String) throws -> String {
     let command = "{ \(line); } 2>&1"
     // SAFETY: the stream is read while it is open, and the buffer outlives each read.
     guard let stream = unsafe popen(command, "re") else { throw Failure(what: command) }
@@ -73,5 +73,6 @@ enum OwnNetwork {
     return text
   }
 
-  struct Failure: Error { var what: String }
+  /// What could not be done.
+  public struct Failure: Error { var what: String }
 }
