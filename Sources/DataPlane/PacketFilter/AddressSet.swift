@@ -52,8 +52,11 @@ public struct AddressSet: Hashable, Sendable {
 
   /// Whether `address` is in it.
   public func contains(_ address: IPAddress) -> Bool {
-    Self.contains(Self.number(address), in: address.isV4 ? v4 : v6)
+    Self.contains(address.number, in: address.isV4 ? v4 : v6)
   }
+
+  /// How many spans it takes to say what is in it.
+  var spanCount: Int { v4.count + v6.count }
 
   /// Adds the members of `other`.
   public mutating func formUnion(_ other: AddressSet) {
@@ -62,13 +65,23 @@ public struct AddressSet: Hashable, Sendable {
     normalise()
   }
 
+  /// Whether it has an address of `prefix`.
+  func overlaps(_ prefix: IPPrefix) -> Bool {
+    let spans = prefix.address.isV4 ? v4 : v6
+    let place = Self.firstSpan(endingAtOrAfter: prefix.masked.address.number, in: spans)
+    return place < spans.count && spans[place].first <= prefix.lastAddress.number
+  }
+
   /// The fewest prefixes that make up the set, in order.
-  public var prefixes: [IPPrefix] {
-    v4.flatMap { Self.prefixes($0, .v4) } + v6.flatMap { Self.prefixes($0, .v6) }
+  public var prefixes: [IPPrefix] { prefixes(of: .v4) + prefixes(of: .v6) }
+
+  /// The fewest prefixes that make up what it has of `family`, in order.
+  func prefixes(of family: IPAddress.Family) -> [IPPrefix] {
+    (family == .v4 ? v4 : v6).flatMap { Self.prefixes($0, family) }
   }
 
   private mutating func insert(_ first: IPAddress, through last: IPAddress) {
-    let span = Span(first: Self.number(first), last: Self.number(last))
+    let span = Span(first: first.number, last: last.number)
     if first.isV4 { v4.append(span) } else { v6.append(span) }
   }
 
@@ -90,13 +103,18 @@ public struct AddressSet: Hashable, Sendable {
   }
 
   private static func contains(_ number: UInt128, in spans: [Span]) -> Bool {
+    let place = firstSpan(endingAtOrAfter: number, in: spans)
+    return place < spans.count && spans[place].first <= number
+  }
+
+  private static func firstSpan(endingAtOrAfter number: UInt128, in spans: [Span]) -> Int {
     var low = 0
     var high = spans.count
     while low < high {
       let middle = (low + high) / 2
       if number > spans[middle].last { low = middle + 1 } else { high = middle }
     }
-    return low < spans.count && spans[low].first <= number
+    return low
   }
 
   private static func prefixes(_ span: Span, _ family: IPAddress.Family) -> [IPPrefix] {
@@ -106,7 +124,7 @@ public struct AddressSet: Hashable, Sendable {
       var hostBits = min(first.trailingZeroBitCount, family.bitWidth)
       while hostBits > 0, first | lowBits(hostBits) > span.last { hostBits -= 1 }
       let last = first | lowBits(hostBits)
-      if let prefix = IPPrefix(address(first, family), length: family.bitWidth - hostBits) {
+      if let prefix = IPPrefix(IPAddress(first, family), length: family.bitWidth - hostBits) {
         result.append(prefix)
       }
       guard last < span.last else { return result }
@@ -117,14 +135,17 @@ public struct AddressSet: Hashable, Sendable {
   private static func lowBits(_ count: Int) -> UInt128 {
     count == 128 ? .max : (1 << UInt128(count)) - 1
   }
+}
 
-  private static func number(_ address: IPAddress) -> UInt128 {
-    UInt128(address.high) << 64 | UInt128(address.low)
-  }
+extension IPAddress {
+  /// Its bits as a number.
+  var number: UInt128 { UInt128(high) << 64 | UInt128(low) }
 
-  private static func address(_ number: UInt128, _ family: IPAddress.Family) -> IPAddress {
+  /// The address of `family` whose bits are `number`.
+  init(_ number: UInt128, _ family: Family) {
     let low = UInt64(truncatingIfNeeded: number)
-    return family == .v4
+    self =
+      family == .v4
       ? IPAddress(v4: UInt32(truncatingIfNeeded: low))
       : IPAddress(high: UInt64(truncatingIfNeeded: number >> 64), low: low)
   }

@@ -34,8 +34,8 @@ public struct Flow: Hashable, Sendable {
 /// The flows that this node started lately, so that answers may come in.
 ///
 /// Holds `capacity` flows and forgets the one that was used longest ago; there is no timeout. Cost of
-/// every call: one hash look-up, none when the flow is the one used last; nothing is allocated once
-/// the table has been full.
+/// every call: one probe, none when the flow is the one used last; nothing is allocated after the
+/// table was made.
 public struct FlowTable: Sendable {
   /// How many flows are remembered.
   public static let capacity = 512
@@ -48,7 +48,8 @@ public struct FlowTable: Sendable {
 
   private static let none = -1
   private var slots: [Slot] = []
-  private var indices: [Flow: Int] = [:]
+  private var index = SlotIndex()
+  private let hash = SlotHash()
   private var newest = none
   private var oldest = none
   /// How many flows were forgotten for want of room.
@@ -57,7 +58,7 @@ public struct FlowTable: Sendable {
   /// An empty table.
   public init() {
     slots.reserveCapacity(Self.capacity)
-    indices.reserveCapacity(Self.capacity)
+    index.reserve(Self.capacity)
   }
 
   /// How many flows it holds.
@@ -66,28 +67,36 @@ public struct FlowTable: Sendable {
   /// Remembers `flow` as the one used last.
   public mutating func insert(_ flow: Flow) {
     guard !use(flow) else { return }
-    let index: Int
+    let slot: Int
     if slots.count < Self.capacity {
-      index = slots.count
+      slot = slots.count
       slots.append(Slot(flow: flow, newer: Self.none, older: Self.none))
     } else {
-      index = oldest
-      unlink(index)
-      indices[slots[index].flow] = nil
-      slots[index].flow = flow
+      slot = oldest
+      unlink(slot)
+      index.remove(slot, tag: tag(slots[slot].flow))
+      slots[slot].flow = flow
       forgotten &+= 1
     }
-    indices[flow] = index
-    linkAsNewest(index)
+    index.insert(slot, tag: tag(flow))
+    linkAsNewest(slot)
   }
 
   /// Whether `flow` is remembered; if so it becomes the one used last.
   public mutating func use(_ flow: Flow) -> Bool {
     if newest != Self.none, slots[newest].flow == flow { return true }
-    guard let index = indices[flow] else { return false }
-    unlink(index)
-    linkAsNewest(index)
+    guard let slot = index.slot(of: tag(flow), where: { slots[$0].flow == flow }) else {
+      return false
+    }
+    unlink(slot)
+    linkAsNewest(slot)
     return true
+  }
+
+  private func tag(_ flow: Flow) -> UInt32 {
+    let ports = UInt64(flow.sourcePort) << 24 | UInt64(flow.destinationPort) << 8
+    let source = hash.mixed(flow.source.high ^ ports ^ UInt64(flow.proto.rawValue), flow.source.low)
+    return hash.tag(source ^ flow.destination.high, flow.destination.low)
   }
 
   private mutating func unlink(_ index: Int) {

@@ -123,6 +123,14 @@ public struct ProtocolSet: Hashable, Sendable {
     }
   }
 
+  /// Adds the protocols of `other`.
+  mutating func formUnion(_ other: ProtocolSet) {
+    bits.0 |= other.bits.0
+    bits.1 |= other.bits.1
+    bits.2 |= other.bits.2
+    bits.3 |= other.bits.3
+  }
+
   /// Whether `other` is wholly in it.
   public func isSuperset(of other: ProtocolSet) -> Bool {
     other.bits.0 & ~bits.0 == 0 && other.bits.1 & ~bits.1 == 0 && other.bits.2 & ~bits.2 == 0
