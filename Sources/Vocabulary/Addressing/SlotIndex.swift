@@ -6,7 +6,9 @@
 /// the next free place, so that a look-up reads one cache line in most cases, and a removal moves the
 /// entries behind it up. Tags must be evenly spread: they come from a `SlotHash`, or are random.
 public struct SlotIndex: Sendable {
-  /// The tag above, the slot and one below; zero where nothing is. A power of two, or none.
+  /// The tag above, the slot and one below; zero where nothing is.
+  ///
+  /// As many as a power of two, or none.
   @usableFromInline var entries: [UInt64] = []
   /// How many slots it finds.
   public private(set) var count = 0
