@@ -2,7 +2,7 @@
 # `make up` and `make test` are all that a newcomer needs; the rest are steps of them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down join test build check fuzz lab lab-down bench clean
+.PHONY: help up down join test build check fuzz lab lab-down bench budget clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,9 +36,12 @@ lab: ## Bring up a small internet in network namespaces and leave it running
 lab-down: ## Remove the small internet
 	@Scripts/lab/tailnet down; Scripts/lab/lab down
 
-bench: ## Measure the tunnel against wireguard-go, in the same run
+bench: ## Measure against wireguard-go in the same run: make bench FIGURES="tcp udp"
+	@Scripts/bench $(FIGURES)
+
+budget: ## Count the instructions of the per-packet path against their budget
 	@Scripts/build-release
-	@python3 Tests/Benchmarks/tunnel.py
+	@python3 Tests/Benchmarks/instructions.py
 
 clean: ## Remove what was built
 	rm -rf .build .build-release .build-fuzz
