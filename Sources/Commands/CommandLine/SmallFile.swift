@@ -9,8 +9,11 @@ package enum SmallFile {
 
   /// The bytes of the file at `path`; nil when there is no such file.
   ///
-  /// - Throws: `CommandError` when it cannot be read, or holds more than `maximumBytes`.
-  package static func read(_ path: String) throws(CommandError) -> [UInt8]? {
+  /// - Throws: `CommandError` when it cannot be read, or holds more than `limit` bytes.
+  package static func read(
+    _ path: String,
+    upTo limit: Int = maximumBytes
+  ) throws(CommandError) -> [UInt8]? {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       if errno == ENOENT { return nil }
@@ -19,7 +22,7 @@ package enum SmallFile {
     defer { close(descriptor) }
     var bytes: [UInt8] = []
     var chunk = [UInt8](repeating: 0, count: 16_384)
-    while bytes.count <= maximumBytes {
+    while bytes.count <= limit {
       let count = unsafe chunk.withUnsafeMutableBytes { buffer in
         // SAFETY: the buffer is valid for its own count during the call.
         unsafe Glibc.read(descriptor, buffer.baseAddress, buffer.count)
@@ -32,7 +35,7 @@ package enum SmallFile {
       }
     }
     throw CommandError(
-      "cannot read \(path): it holds more than \(maximumBytes) bytes",
+      "cannot read \(path): it holds more than \(limit) bytes",
       hint: "Give the path of the right file.",
       code: .configuration
     )

@@ -54,7 +54,7 @@ enum Serve {
     }
     if let relay { try relay.join(&tailnet.relayMap) }
     warnAbout(tailnet, logger)
-    let options = ServerOptions(
+    var options = ServerOptions(
       listen: settings.listen,
       tls: settings.tls,
       socketPath: settings.socket,
@@ -62,6 +62,7 @@ enum Serve {
       tailnet: tailnet,
       version: Version.long
     )
+    if !settings.policy.isEmpty { options.policy = PolicyText.file(settings.policy) }
     let server = try await ControlServer(options, state: state, logger: logger)
     do {
       try await relay?.start(for: server.coordinator)

@@ -127,6 +127,13 @@ struct ServeFlags: ParsableArguments {
   var derpMap: String?
   @Option(
     help: ArgumentHelp(
+      "A file with the policy to put in force at start; by default the stored one stays.",
+      valueName: "file"
+    )
+  )
+  var policy: String?
+  @Option(
+    help: ArgumentHelp(
       "How much to log: trace, debug, info, notice, warning or error (info).",
       valueName: "level"
     ),

@@ -16,6 +16,8 @@ struct ServeSettings {
   var tls: TLSServerSettings?
   var tailnet: TailnetOptions
   var relay: Relay?
+  /// Where the policy to put in force is; empty for the stored one.
+  var policy: String
 
   /// What was told about the embedded relay.
   struct Relay {
@@ -56,6 +58,7 @@ struct ServeSettings {
       default: .seconds(30 * 60)
     )
     let relayMap = try settings.value("derp-map", flags.derpMap, default: "")
+    policy = try settings.value("policy", flags.policy, default: "")
     logLevel = try settings.value("log-level", flags.logLevel, default: .info)
     let relay = try RelayTexts(flags, &settings)
     try settings.finish()

@@ -26,6 +26,7 @@ extension Tailnet {
       created: now.time
     )
     users[user.id] = user
+    policyWorldChanged()
     effects.mutations.append(.user(user))
     audit(actor, "user.create", "user \(user.name)", "", at: now, into: &effects)
     return user
@@ -43,6 +44,7 @@ extension Tailnet {
     let old = user.name
     user.name = try freeUserName(name, for: id)
     users[id] = user
+    policyWorldChanged()
     effects.mutations.append(.user(user))
     audit(actor, "user.rename", "user \(old)", "to \(user.name)", at: now, into: &effects)
     note(.user(id), at: now, into: &effects)
@@ -68,6 +70,7 @@ extension Tailnet {
       effects.mutations.append(.keyRemoved(key.id))
     }
     users[id] = nil
+    policyWorldChanged()
     effects.mutations.append(.userRemoved(id))
     audit(actor, "user.delete", "user \(user.name)", "", at: now, into: &effects)
   }

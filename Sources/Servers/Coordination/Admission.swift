@@ -33,12 +33,13 @@ extension Tailnet {
     guard node(with: candidate.nodeKey) == nil else {
       throw .conflict("This node key is in use.")
     }
-    let node: NodeRecord
+    var node: NodeRecord
     if let before = previous(of: candidate) {
       node = renewed(before, as: candidate, at: now)
     } else {
       node = try made(of: candidate, at: now, using: &entropy)
     }
+    node.approvedRoutes = approvedRoutes(of: node)
     put(node, at: now, into: &effects)
     if node.isEphemeral, !isOnline(node.id) { awaitReturn(of: node.id, at: now) }
     return node

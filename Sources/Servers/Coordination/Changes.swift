@@ -34,6 +34,10 @@ package enum Change: Hashable, Sendable {
   case user(UserID)
   /// The relays are different.
   case relayMap
+  /// What a node lets in, may do or is routed is different.
+  case access(NodeID)
+  /// There is another policy.
+  case policy
 }
 
 /// Changes in the order in which they happened, numbered; the youngest are kept.
@@ -97,6 +101,10 @@ package struct ChangeSummary: Hashable, Sendable {
   package private(set) var users: Set<UserID> = []
   /// Whether the relays are different.
   package private(set) var relayMap = false
+  /// Nodes that let in something else, or may do or are routed something else.
+  package private(set) var access: Set<NodeID> = []
+  /// Whether there is another policy.
+  package private(set) var policy = false
 
   /// What `changes` come to.
   package init(_ changes: some Sequence<Change>) {
@@ -119,12 +127,14 @@ package struct ChangeSummary: Hashable, Sendable {
     case .readmitted(let id): readmitted.insert(id)
     case .user(let id): users.insert(id)
     case .relayMap: relayMap = true
+    case .access(let id): access.insert(id)
+    case .policy: policy = true
     }
   }
 
   /// Whether it concerns nobody but `node` itself.
   package func concernsOnly(_ node: NodeID) -> Bool {
-    nodes.isEmpty && removed.isEmpty && users.isEmpty && !relayMap
+    nodes.isEmpty && removed.isEmpty && users.isEmpty && !relayMap && access.isEmpty && !policy
       && patches.keys.allSatisfy { $0 == node }
   }
 }

@@ -30,6 +30,8 @@ package enum Mutation: Hashable, Sendable {
   case change(Int64, Change, Timestamp)
   /// Who did what.
   case audit(AuditEntry)
+  /// A policy that is in force from now on.
+  case policy(PolicyVersion)
 }
 
 /// Who did what, to what, when.

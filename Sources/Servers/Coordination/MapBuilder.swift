@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ControlProtocol
+internal import JSON
 internal import Keys
 internal import Timing
 
@@ -36,21 +37,37 @@ package struct MapBuilder: Sendable {
     response.dnsConfig = tailnet.dnsConfig
     response.collectServices = false
     response.debug = MapResponse.Debug(disableLogTail: true)
-    response.packetFilters = ["base": rules(for: node, at: now)]
+    tellAccess(of: node, at: now, in: &response)
     response.peers = peers
     response.userProfiles = profiles(of: peers.map(\.user) + [node.shownUser.rawValue])
     response.controlTime = now.time
     return response
   }
 
+  /// The nodes that `receiver` sees; nil without a policy, when it sees all.
+  package func audience(of receiver: NodeID) -> Audience? {
+    tailnet.access?.audience(of: receiver)
+  }
+
   /// What `changes` mean for `receiver`.
+  ///
+  /// What is shared is the same for all who saw `told` until now and see the same from now on.
+  ///
+  /// - Parameters:
+  ///   - changes: What has happened.
+  ///   - receiver: Who is told.
+  ///   - told: The nodes that it saw until now; nil for all.
+  ///   - now: The time.
+  /// - Returns: What it is told.
   package func delta(
     _ changes: ChangeSummary,
     for receiver: NodeID,
+    told: Audience? = nil,
     at now: Moment
   ) -> MapDelta {
     guard let node = tailnet.nodes[receiver] else { return .nothing }
-    if changes.concernsOnly(receiver) { return .nothing }
+    let sees = audience(of: receiver)
+    if changes.concernsOnly(receiver), sees == told { return .nothing }
     guard !node.isExpired(at: now.time) else {
       guard changes.nodes.contains(receiver) else { return .nothing }
       return .own(lockedOut(node, at: now))
@@ -58,16 +75,69 @@ package struct MapBuilder: Sendable {
     if changes.readmitted.contains(receiver) {
       return full(for: receiver, at: now).map { .own($0) } ?? .nothing
     }
-    guard changes.nodes.contains(receiver) else {
-      let isNamed = changes.patches[receiver] != nil
-      let response = common(changes, without: isNamed ? receiver : nil)
-      if response == MapResponse() { return .nothing }
-      return isNamed ? .own(response) : .shared(response)
+    let isConcerned = changes.nodes.contains(receiver) || changes.access.contains(receiver)
+    var without: NodeID?
+    if isConcerned || changes.patches[receiver] != nil { without = receiver }
+    var (response, isCommon) = (MapResponse(), without == nil)
+    if let sees {
+      (response, isCommon) = seen(changes, by: receiver, told, sees)
+    } else {
+      response = common(changes, without: without)
     }
-    var response = common(changes, without: receiver)
+    guard isConcerned else {
+      if response == MapResponse() { return .nothing }
+      return isCommon ? .shared(response) : .own(response)
+    }
     response.node = tailnet.selfView(of: node, at: now.time)
-    response.packetFilters = ["base": rules(for: node, at: now)]
+    tellAccess(of: node, at: now, in: &response)
     return .own(response)
+  }
+
+  /// What a receiver is told of the nodes that it sees, or sees no longer, and whether all who see
+  /// the same are told the same.
+  private func seen(
+    _ changes: ChangeSummary,
+    by receiver: NodeID,
+    _ told: Audience?,
+    _ sees: Audience
+  ) -> (MapResponse, isCommon: Bool) {
+    var isCommon = true
+    var response = MapResponse()
+    let before = told?.nodes ?? tailnet.order
+    // Their lists are in order: one walk finds what is in one only.
+    let known = told == sees ? [] : Set(before)
+    let new = told == sees ? [] : sees.nodes.filter { !known.contains($0) }
+    var changed = changes.nodes.filter(sees.nodes.holds).union(new)
+    if changes.access.contains(receiver), let access = tailnet.access {
+      changed.formUnion(access.routing.filter(sees.nodes.holds))
+      isCommon = false
+    }
+    if changed.remove(receiver) != nil { isCommon = false }
+    response.peersChanged = changed.sorted().compactMap { id in
+      if tailnet.access?.device(id)?.isRouting ?? false { isCommon = false }
+      return tailnet.view(of: id, for: receiver)
+    }
+    var gone = changes.removed.filter { told == nil || before.holds($0) }
+    if told != sees { gone.formUnion(before.filter { !sees.nodes.holds($0) }) }
+    if gone.remove(receiver) != nil { isCommon = false }
+    response.peersRemoved = gone.sorted().map(\.rawValue)
+    response.peersChangedPatch = changes.patches.sorted { $0.key < $1.key }.compactMap {
+      id,
+      facts in
+      guard sees.nodes.holds(id), !changed.contains(id) else { return nil }
+      if id == receiver {
+        isCommon = false
+        return nil
+      }
+      return patch(of: id, facts)
+    }
+    let own = changes.users.filter { user in
+      sees.nodes.contains { tailnet.nodes[$0]?.user == user }
+    }
+    let users = response.peersChanged.map(\.user) + own.map(\.rawValue)
+    if !users.isEmpty { response.userProfiles = profiles(of: users) }
+    if changes.relayMap { response.derpMap = tailnet.options.relayMap }
+    return (response, isCommon)
   }
 
   /// What every receiver is told, but nothing of `receiver` itself.
@@ -114,19 +184,29 @@ package struct MapBuilder: Sendable {
   /// The nodes that a receiver sees: all others, until there is a policy.
   private func visiblePeers(of receiver: NodeRecord, at now: Moment) -> [Node] {
     guard !receiver.isExpired(at: now.time) else { return [] }
+    let ids = audience(of: receiver.id)?.nodes ?? tailnet.order
     var peers: [Node] = []
-    peers.reserveCapacity(tailnet.order.count)
-    for id in tailnet.order where id != receiver.id {
-      if let view = tailnet.views[id] { peers.append(view) }
+    peers.reserveCapacity(ids.count)
+    for id in ids where id != receiver.id {
+      if let view = tailnet.view(of: id, for: receiver.id) { peers.append(view) }
     }
     return peers
   }
 
-  /// What a receiver lets in: everything, until there is a policy.
-  private func rules(for receiver: NodeRecord, at now: Moment) -> [FilterRule] {
-    guard !receiver.isExpired(at: now.time) else { return [] }
-    let everything = NetPortRange(ip: "*", ports: PortRange(first: 0, last: 65_535))
-    return [FilterRule(srcIPs: ["*"], dstPorts: [everything])]
+  /// Says what a receiver lets in: everything, until there is a policy.
+  private func tellAccess(of receiver: NodeRecord, at now: Moment, in response: inout MapResponse) {
+    guard !receiver.isExpired(at: now.time) else {
+      response.packetFilters = ["base": []]
+      return
+    }
+    guard let access = tailnet.access else {
+      let everything = NetPortRange(ip: "*", ports: PortRange(first: 0, last: 65_535))
+      response.packetFilters = ["base": [FilterRule(srcIPs: ["*"], dstPorts: [everything])]]
+      return
+    }
+    response.packetFilters = ["base": access.filter(of: receiver.id)]
+    let ssh: JSONValue = ["rules": .array(access.sshRules(of: receiver.id).map(\.json))]
+    response.sshPolicy = ssh.json
   }
 
   private func profiles(of users: [Int64]) -> [UserProfile] {

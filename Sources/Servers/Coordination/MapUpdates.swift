@@ -44,6 +44,9 @@ extension Tailnet {
       droppedEndpoints += request.endpoints.count - node.endpoints.count
     }
     if let hostinfo = request.hostinfo { adopt(hostinfo, in: &node) }
+    if node.hostinfo.routableIPs != before.hostinfo.routableIPs {
+      node.approvedRoutes = approvedRoutes(of: node)
+    }
     if node != before { put(node, at: now, into: &effects) }
     return .accepted(node.id)
   }

@@ -63,6 +63,8 @@ package struct NodeRecord: Hashable, Sendable {
   package var expiry: Timestamp?
   /// When it was last connected; none when it never was.
   package var lastSeen: Timestamp?
+  /// The routes that it may serve when it offers them, approved by an administrator or the policy.
+  package var approvedRoutes: [IPPrefix]
 
   /// A node with all its facts.
   package init(
@@ -84,7 +86,8 @@ package struct NodeRecord: Hashable, Sendable {
     isWireGuardOnly: Bool = false,
     created: Timestamp,
     expiry: Timestamp? = nil,
-    lastSeen: Timestamp? = nil
+    lastSeen: Timestamp? = nil,
+    approvedRoutes: [IPPrefix] = []
   ) {
     self.id = id
     self.stableID = stableID
@@ -105,6 +108,7 @@ package struct NodeRecord: Hashable, Sendable {
     self.created = created
     self.expiry = expiry
     self.lastSeen = lastSeen
+    self.approvedRoutes = approvedRoutes
   }
 
   /// The user it belongs to; none when it is tagged.
@@ -122,4 +126,15 @@ package struct NodeRecord: Hashable, Sendable {
 
   /// Whether its key has ended at `time`.
   package func isExpired(at time: Timestamp) -> Bool { expiry.map { $0 <= time } ?? false }
+}
+
+extension NodeRecord {
+  /// Whether a policy says the same of it as of `other`.
+  func isSameToPolicy(as other: NodeRecord) -> Bool {
+    owner == other.owner && name == other.name && addresses == other.addresses
+      && approvedRoutes == other.approvedRoutes
+      && hostinfo.routableIPs == other.hostinfo.routableIPs
+      && hostinfo.os == other.hostinfo.os && hostinfo.osVersion == other.hostinfo.osVersion
+      && hostinfo.ipnVersion == other.hostinfo.ipnVersion
+  }
 }

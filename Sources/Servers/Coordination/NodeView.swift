@@ -41,8 +41,30 @@ extension Tailnet {
     var view = view(of: node, at: time)
     view.hostinfo = node.hostinfo
     view.capMap = Self.capabilities
+    guard let access else { return view }
+    view.capMap.merge(access.attributes(of: node.id)) { $1 }
+    if !access.sshRules(of: node.id).isEmpty { view.capMap[Self.sshCapability] = [] }
+    view.allowedIPs =
+      node.addresses.map(IPPrefix.init(host:)) + (access.device(node.id)?.approved ?? [])
+    view.primaryRoutes = access.device(node.id)?.primaryRoutes ?? []
     return view
   }
+
+  /// What one node is shown of another; nil when it does not see it.
+  func view(of peer: NodeID, for viewer: NodeID) -> Node? {
+    guard let shared = views[peer] else { return nil }
+    guard let access else { return shared }
+    guard access.sees(viewer, peer) else { return nil }
+    guard let device = access.device(peer), device.isRouting else { return shared }
+    var view = shared
+    view.allowedIPs = access.allowedIPs(of: peer, for: viewer)
+    let allowed = view.allowedIPs ?? []
+    view.primaryRoutes = device.primaryRoutes.filter(allowed.contains)
+    return view
+  }
+
+  /// Lets a client serve SSH.
+  private static let sshCapability = "https://tailscale.com/cap/ssh"
 
   /// What every node may do until a policy says otherwise: nothing beyond the plain network.
   private static let capabilities: [String: [[UInt8]]] = [

@@ -245,7 +245,12 @@ extension Tailnet {
     into effects: inout Effects
   ) throws(Refusal) -> NodeRecord {
     let login = try pendingLogin(id)
-    let tags = try Tag.valid(tags)
+    var tags = try Tag.valid(tags)
+    // What a machine asks for and its user may give needs no administrator to name it.
+    if tags.isEmpty, let user, policyState.policy != nil {
+      let asked = try Tag.valid(login.requestedTags)
+      if forbiddenTags(asked, for: user).isEmpty { tags = asked }
+    }
     let asked = Set(login.requestedTags)
     guard asked.isSubset(of: tags) else {
       throw .invalid(

@@ -32,6 +32,8 @@ package struct Tailnet: Sendable {
   package internal(set) var droppedEndpoints = 0
 
   var presence: [NodeID: Presence] = [:]
+  /// The policy in force, and what it comes to.
+  var policyState: PolicyState
   /// What other nodes are shown of each node.
   private(set) var views: [NodeID: Node] = [:]
   /// Every node, by number.
@@ -57,6 +59,7 @@ package struct Tailnet: Sendable {
     self.options = options
     ipv4 = AddressAllocation(prefix: options.ipv4Prefix, rest: options.addressRest)
     ipv6 = AddressAllocation(prefix: options.ipv6Prefix, rest: options.addressRest)
+    policyState = PolicyState(records.policy)
     (lastUser, lastNode, lastKey) = (records.lastUser, records.lastNode, records.lastKey)
     changes = ChangeLog(head: records.lastChange)
     for user in records.users { users[user.id] = user }
@@ -88,6 +91,8 @@ package struct Tailnet: Sendable {
     presence = other.presence.filter { nodes[$0.key] != nil }
     changes = ChangeLog(head: max(changes.head, other.changes.head))
     changes.restart()
+    policyState.counters = other.policyState.counters
+    policyState.isStale = true
     for node in nodes.values { views[node.id] = view(of: node, at: now.time) }
   }
 }
@@ -156,6 +161,7 @@ extension Tailnet {
     let old = nodes.updateValue(node, forKey: node.id)
     if let old { unindex(old) } else { order.append(node.id) }
     index(node)
+    if old.map({ !$0.isSameToPolicy(as: node) }) ?? true { policyWorldChanged() }
     effects.mutations.append(.node(node))
     if let old, old.nodeKey != node.nodeKey {
       effects.endedStreams.append(node.id)
@@ -180,6 +186,7 @@ extension Tailnet {
   /// Forgets a node; its addresses begin to rest.
   mutating func remove(_ node: NodeRecord, at now: Moment, into effects: inout Effects) {
     nodes[node.id] = nil
+    policyWorldChanged()
     unindex(node)
     order.removeAll { $0 == node.id }
     views[node.id] = nil

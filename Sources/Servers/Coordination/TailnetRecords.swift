@@ -13,6 +13,8 @@ package struct TailnetRecords: Sendable {
   package var keys: [PreAuthKey] = []
   /// Addresses that rest, and since when.
   package var resting: [IPAddress: Timestamp] = [:]
+  /// The policy in force; none where there never was one.
+  package var policy: PolicyVersion?
   /// The highest number a user ever had, in any network.
   package var lastUser: Int64 = 0
   /// The highest number a node ever had, in any network.

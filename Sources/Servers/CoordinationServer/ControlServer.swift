@@ -56,6 +56,7 @@ package final class ControlServer: Sendable {
       logger: logger
     )
     self.coordinator = coordinator
+    await Self.adopt(options.policy, in: coordinator, logger)
     let connections = ConnectionCount(maximum: options.maximumMachines)
     self.connections = connections
     let admin = AdminEndpoint(coordinator: coordinator, logger: logger, ownUser: geteuid())
@@ -79,9 +80,12 @@ package final class ControlServer: Sendable {
       limits: limits
     ) { await entrance.answer($0) }
     do {
+      var limits = HTTPLimits()
+      // A policy of the longest length, each of whose characters may be escaped.
+      limits.maximumBodyBytes = 8 * 1024 * 1024
       let administrators = try await HTTPServer.start(
         on: [.unix(path: options.socketPath, mode: 0o600)],
-        limits: HTTPLimits()
+        limits: limits
       ) { await admin.answer($0) }
       doors = [machines, administrators]
     } catch {
@@ -115,6 +119,55 @@ package final class ControlServer: Sendable {
         .corrupted,
         "\(state.file(name)) is damaged; it was set aside as \(place) with its content kept. Restore "
           + "\(state.file(name)) from a backup, or move the whole state directory away to begin anew."
+      )
+    }
+  }
+
+  /// Puts the policy of a file in force; a wrong one leaves the last good one in force.
+  private static func adopt(
+    _ policy: ServerOptions.PolicyFile?,
+    in coordinator: Coordinator,
+    _ logger: Logger
+  ) async {
+    if let trouble = await coordinator.read({ tailnet, _ in tailnet.policyTrouble }) {
+      logger.error(
+        "the stored policy cannot be read: nobody may reach anybody until there is another",
+        metadata: ["reason": "\(trouble)"]
+      )
+    }
+    guard let policy else { return }
+    do {
+      let text: String
+      switch policy.content {
+      case .success(let found): text = found
+      case .failure(let refusal): throw refusal
+      }
+      let isNew = await coordinator.read { tailnet, _ in tailnet.policyVersion?.text != text }
+      guard isNew else { return }
+      let version = try await coordinator.perform { (tailnet, now, _, effects) throws(Refusal) in
+        try tailnet.setPolicy(
+          text,
+          by: "server",
+          because: "from \(policy.path)",
+          at: now,
+          into: &effects
+        )
+      }
+      logger.notice(
+        "took over the policy",
+        metadata: ["file": "\(policy.path)", "number": "\(version.id)"]
+      )
+    } catch {
+      let kept = await coordinator.read { tailnet, _ in tailnet.policyVersion?.id }
+      if kept == nil { await coordinator.closePolicy(because: "\(error)") }
+      logger.error(
+        kept == nil
+          ? "the policy is wrong, and there was none before: nobody may reach anybody"
+          : "the policy is wrong: the last good one stays in force",
+        metadata: [
+          "file": "\(policy.path)", "reason": "\(error)",
+          "number": "\(kept.map(String.init) ?? "none")",
+        ]
       )
     }
   }

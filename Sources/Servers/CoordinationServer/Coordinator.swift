@@ -113,6 +113,17 @@ package actor Coordinator {
     try await store.audit(tailnetID, limit: limit)
   }
 
+  /// Lets nobody reach anybody until there is a policy.
+  package func closePolicy(because reason: String) {
+    tailnet.closePolicy(because: reason)
+    refreshAccess()
+  }
+
+  /// The policies that were in force, youngest first; the first is the one that is.
+  package func policies(limit: Int) async throws(StoreError) -> [PolicyVersion] {
+    try await store.policies(tailnetID, limit: limit)
+  }
+
   /// Whether the store works.
   package func check() async throws(StoreError) {
     if let trouble { throw trouble }
@@ -220,6 +231,7 @@ package actor Coordinator {
     var effects = Effects()
     guard trouble == nil else { return }
     tailnet.handleTimeouts(at: now, into: &effects)
+    tailnet.refreshAccess(at: now, into: &effects)
     settleLater(effects)
     let slow = streams.tick(at: now.instant)
     if slow > 0 { logger.notice("dropped slow map streams", metadata: ["count": "\(slow)"]) }
@@ -245,8 +257,16 @@ package actor Coordinator {
 
   private func flush() {
     flushTask = nil
+    refreshAccess()
     lastFlush = now.instant
     streams.wake(behind: published)
+  }
+
+  /// Works out anew what the policy comes to, when something that it speaks of has changed.
+  private func refreshAccess() {
+    var effects = Effects()
+    tailnet.refreshAccess(at: now, into: &effects)
+    if effects.hasChanges { settleLater(effects) }
   }
 
   // MARK: Logins
@@ -281,16 +301,19 @@ extension Coordinator {
     var effects = Effects()
     guard let record = tailnet.nodes[node] else { return nil }
     tailnet.connected(node, at: now, into: &effects)
+    tailnet.refreshAccess(at: now, into: &effects)
+    let builder = MapBuilder(tailnet)
     let stream = streams.open(
       node: node,
       nodeKey: record.nodeKey,
       compressed: compressed,
       cursor: tailnet.changes.head,
+      told: builder.audience(of: node),
       at: now.instant,
       using: &entropy,
       abort: abort
     )
-    let response = MapBuilder(tailnet).full(for: node, at: now)
+    let response = builder.full(for: node, at: now)
     settleLater(effects)
     guard let response else { return nil }
     return (stream, response)
@@ -317,10 +340,19 @@ extension Coordinator {
       return streams.keepAliveIsDue(stream.id, at: now.instant, using: &entropy)
         ? .keepAlive : .nothing
     }
-    let range = MapRange(from: position.cursor, to: published, compressed: stream.compressed)
+    let builder = MapBuilder(tailnet)
+    let sees = builder.audience(of: stream.node)
+    let range = MapRange(
+      from: position.cursor,
+      to: published,
+      compressed: stream.compressed,
+      told: position.told,
+      sees: sees
+    )
     guard let summary = summary(of: range) else { throw MapStreamEnd() }
     streams.advance(stream.id, to: published, at: now.instant, using: &entropy)
-    switch MapBuilder(tailnet).delta(summary, for: stream.node, at: now) {
+    streams.tell(stream.id, of: sees)
+    switch builder.delta(summary, for: stream.node, told: position.told, at: now) {
     case .nothing:
       streams.didWrite(stream.id)
       return .nothing

@@ -38,10 +38,22 @@ struct ChangeRange: Hashable, Sendable {
 struct MapRange: Hashable, Sendable {
   var numbers: ChangeRange
   var compressed: Bool
+  /// Whom its readers saw until then; nil for all.
+  var told: Audience?
+  /// Whom its readers see from then on; nil for all.
+  var sees: Audience?
 
-  init(from: Int64, to: Int64, compressed: Bool) {
+  init(
+    from: Int64,
+    to: Int64,
+    compressed: Bool,
+    told: Audience? = nil,
+    sees: Audience? = nil
+  ) {
     numbers = ChangeRange(from: from, to: to)
     self.compressed = compressed
+    self.told = told
+    self.sees = sees
   }
 }
 
@@ -58,6 +70,8 @@ struct MapStreams {
     let node: NodeID
     let nodeKey: NodeKey
     var cursor: Int64
+    /// The nodes that its node was last told of; nil for all.
+    var told: Audience?
     var keepAlive: Instant
     var isEnded = false
     /// Since when it has been writing; none while it waits to be woken.
@@ -86,6 +100,7 @@ struct MapStreams {
     nodeKey: NodeKey,
     compressed: Bool,
     cursor: Int64,
+    told: Audience?,
     at now: Instant,
     using entropy: inout Entropy,
     abort: @escaping @Sendable () -> Void
@@ -98,6 +113,7 @@ struct MapStreams {
       node: node,
       nodeKey: nodeKey,
       cursor: cursor,
+      told: told,
       keepAlive: Self.nextKeepAlive(after: now, using: &entropy),
       writing: now,
       wake: wake,
@@ -167,6 +183,9 @@ struct MapStreams {
     positions[id]?.writing = now
     positions[id]?.keepAlive = Self.nextKeepAlive(after: now, using: &entropy)
   }
+
+  /// Its node has been told of other nodes.
+  mutating func tell(_ id: Int64, of sees: Audience?) { positions[id]?.told = sees }
 
   /// The stream has handed on what it was given and waits again.
   mutating func didWrite(_ id: Int64) { positions[id]?.writing = nil }

@@ -18,8 +18,24 @@ package struct ServerOptions: Sendable {
   package var tailnet: TailnetOptions
   /// What the server calls itself.
   package var version: String
+  /// The policy to put in force at start; nil for the one that is stored.
+  package var policy: PolicyFile?
   /// How many machines may be connected.
   package var maximumMachines = 20_000
+
+  /// A file with a policy, as it was found.
+  package struct PolicyFile: Sendable {
+    /// Where it is.
+    package var path: String
+    /// Its text, or why it cannot be read.
+    package var content: Result<String, Refusal>
+
+    /// A file at `path`.
+    package init(path: String, content: Result<String, Refusal>) {
+      self.path = path
+      self.content = content
+    }
+  }
 
   /// Options with the default bounds.
   package init(

@@ -73,6 +73,7 @@ extension SQLiteStore {
           network, entry.actor, entry.action, entry.subject, entry.details, entry.time.description,
         ]
       )
+    case .policy(let policy): try write(policy, to: network, in: database)
     }
   }
 
@@ -84,6 +85,8 @@ extension SQLiteStore {
     case .readmitted(let id): ("readmitted", id.rawValue)
     case .user(let id): ("user", id.rawValue)
     case .relayMap: ("relay map", nil)
+    case .access(let id): ("access", id.rawValue)
+    case .policy: ("policy", nil)
     }
   }
 
@@ -140,6 +143,7 @@ extension SQLiteStore {
         ("capability_version", node.capabilityVersion), ("ephemeral", node.isEphemeral),
         ("wireguard_only", node.isWireGuardOnly), ("created", node.created.description),
         ("expires", node.expiry?.description), ("last_seen", node.lastSeen?.description),
+        ("approved_routes", list(node.approvedRoutes.map(\.description))),
       ],
       in: database
     )
@@ -200,6 +204,7 @@ extension SQLiteStore {
       let address = try columns.parsed("address", IPAddress.init)
       records.resting[address] = try columns.time("released")
     }
+    records.policy = try policies(tailnet, limit: 1, from: database).first
     records.lastUser = try last("users", in: database)
     records.lastNode = try last("nodes", in: database)
     records.lastKey = try last("pre_auth_keys", in: database)
@@ -292,7 +297,8 @@ extension SQLiteStore {
       isWireGuardOnly: try columns.number("wireguard_only") != 0,
       created: try columns.time("created"),
       expiry: try columns.timeIfAny("expires"),
-      lastSeen: try columns.timeIfAny("last_seen")
+      lastSeen: try columns.timeIfAny("last_seen"),
+      approvedRoutes: try columns.list("approved_routes", of: IPPrefix.init)
     )
   }
 
@@ -307,7 +313,7 @@ extension SQLiteStore {
 }
 
 /// A row, read column by column; what cannot be right is reported with its place.
-private struct Columns {
+struct Columns {
   private let row: Row
   private let table: String
 

@@ -91,6 +91,15 @@ package final class SQLiteStore: Store {
     } catch { throw Self.explained(error, path) }
   }
 
+  package func policies(
+    _ tailnet: TailnetID,
+    limit: Int
+  ) async throws(StoreError) -> [PolicyVersion] {
+    do {
+      return try await queue.read { try Self.policies(tailnet, limit: limit, from: $0) }
+    } catch { throw Self.explained(error, path) }
+  }
+
   package func check() async throws(StoreError) {
     do {
       _ = try await queue.read { try Int.fetchOne($0, sql: "SELECT 1") }

@@ -100,6 +100,19 @@ enum Schema {
         time TEXT NOT NULL
       )
       """,
-    ]
+    ],
+    [
+      """
+      CREATE TABLE policies (
+        tailnet INTEGER NOT NULL REFERENCES tailnets (id),
+        number INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        created TEXT NOT NULL,
+        PRIMARY KEY (tailnet, number)
+      )
+      """,
+      "ALTER TABLE nodes ADD COLUMN approved_routes TEXT NOT NULL DEFAULT '[]'",
+    ],
   ]
 }

@@ -13,6 +13,8 @@ package protocol Store: Sendable {
   func commit(_ mutations: [Mutation], to tailnet: TailnetID) async throws(StoreError)
   /// The youngest entries of the audit, youngest first.
   func audit(_ tailnet: TailnetID, limit: Int) async throws(StoreError) -> [AuditEntry]
+  /// The youngest policies, youngest first.
+  func policies(_ tailnet: TailnetID, limit: Int) async throws(StoreError) -> [PolicyVersion]
   /// Whether the database answers.
   func check() async throws(StoreError)
   /// Lets go of the database; nothing may be asked of it afterwards.

@@ -91,6 +91,8 @@ private final class FlakyStore: Store {
 
   func audit(_ tailnet: TailnetID, limit: Int) async throws(StoreError) -> [AuditEntry] { [] }
 
+  func policies(_ tailnet: TailnetID, limit: Int) async throws(StoreError) -> [PolicyVersion] { [] }
+
   func check() async throws(StoreError) {
     guard !state.withLock({ $0.refuses }) else { throw StoreError(.failed, "The disk is full.") }
   }

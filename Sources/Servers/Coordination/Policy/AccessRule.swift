@@ -34,8 +34,11 @@ struct AccessRule: Hashable, Sendable {
 
   /// What `device` lets in by this rule.
   ///
-  /// - Parameter kin: The devices of the same user that are among the sources, for a rule among the
-  ///   devices of one user.
+  /// - Parameters:
+  ///   - device: The device.
+  ///   - kin: The devices of the same user that are among the sources, for a rule among the devices
+  ///     of one user.
+  /// - Returns: The rules as clients read them.
   func filterRules(at device: PolicyWorld.Device, kin: SourceSet?) -> [FilterRule] {
     guard nodes.holds(device.id) else { return [] }
     let sources = isOwn ? kin ?? SourceSet() : self.sources

@@ -19,7 +19,9 @@ package struct CompiledPolicy: Sendable {
   private let kin: [UserID: [NodeID]]
   /// Which rules have a device among their sources, and which lead to it.
   private var parts: [NodeID: Part] = [:]
-  private let peersByPart: [Part: [NodeID]]
+  private let audiences: [Part: Audience]
+  /// The devices that others may send more to than what is for them.
+  let routing: [NodeID]
 
   /// Which rules a device takes part in; devices of one part see the same devices.
   struct Part: Hashable, Sendable {
@@ -29,7 +31,9 @@ package struct CompiledPolicy: Sendable {
     var person: UserID?
   }
 
-  init(_ document: PolicyDocument, for world: PolicyWorld) {
+  /// A policy compiled for a world; who sees the same as in the last compilation is told by the same
+  /// object.
+  init(_ document: PolicyDocument, for world: PolicyWorld, after last: CompiledPolicy? = nil) {
     self.world = world
     self.document = document
     var resolver = Resolver(document, world)
@@ -51,9 +55,17 @@ package struct CompiledPolicy: Sendable {
       }
     }
     self.parts = parts
-    var peers: [Part: [NodeID]] = [:]
-    for part in Set(parts.values) { peers[part] = Self.peers(of: part, rules, kin) }
-    peersByPart = peers
+    var known: [[NodeID]: Audience] = [:]
+    for audience in last?.audiences.values.map(\.self) ?? [] { known[audience.nodes] = audience }
+    var audiences: [Part: Audience] = [:]
+    for part in Set(parts.values) {
+      let nodes = Self.peers(of: part, rules, kin)
+      let audience = known[nodes] ?? Audience(nodes)
+      known[nodes] = audience
+      audiences[part] = audience
+    }
+    self.audiences = audiences
+    routing = world.devices.filter(\.isRouting).map(\.id)
   }
 
   private static func peers(
@@ -85,10 +97,15 @@ extension CompiledPolicy {
 
   /// The devices that a device sees, by number, itself perhaps among them.
   ///
-  /// The same list, in memory too, for all devices that play the same part.
-  package func peersAndSelf(of node: NodeID) -> [NodeID] {
-    parts[node].flatMap { peersByPart[$0] } ?? []
+  /// The same object for all devices that see the same, and after a compilation that left it so.
+  package func audience(of node: NodeID) -> Audience {
+    parts[node].flatMap { audiences[$0] } ?? Self.nobody
   }
+
+  private static let nobody = Audience([])
+
+  /// The devices that a device sees, by number, itself perhaps among them.
+  func peersAndSelf(of node: NodeID) -> [NodeID] { audience(of: node).nodes }
 
   /// The devices that a device sees, by number.
   package func peers(of node: NodeID) -> [NodeID] { peersAndSelf(of: node).filter { $0 != node } }

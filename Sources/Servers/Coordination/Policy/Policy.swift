@@ -33,7 +33,15 @@ package struct Policy: Sendable {
 
   /// The policy with every word resolved for a state of the network; work grows with the rules and
   /// the sizes of their sets.
-  package func compiled(for world: PolicyWorld) -> CompiledPolicy {
-    CompiledPolicy(document, for: world)
+  ///
+  /// - Parameters:
+  ///   - world: The state of the network.
+  ///   - last: The compilation that this one replaces.
+  /// - Returns: The compilation.
+  package func compiled(
+    for world: PolicyWorld,
+    after last: CompiledPolicy? = nil
+  ) -> CompiledPolicy {
+    CompiledPolicy(document, for: world, after: last)
   }
 }

@@ -59,7 +59,11 @@ extension PolicySyntax {
 
   /// Goes over the fields of a record, whose names count without case.
   ///
-  /// - Parameter body: Says whether it knows a field of that name, in lower case.
+  /// - Parameters:
+  ///   - what: What the record is, for messages.
+  ///   - ignoringMarked: Whether fields that begin with `#` are passed over.
+  ///   - body: Says whether it knows a field of that name, in lower case.
+  /// - Throws: `PolicyFault` when a field is unknown, or there twice.
   func fields(
     _ what: String,
     ignoringMarked: Bool = false,

@@ -69,6 +69,7 @@ struct AdminEndpoint: Sendable {
     case "node": return try await call.nodes(method, rest)
     case "preauthkey": return try await call.keys(method, rest)
     case "auth": return try await call.logins(method, rest)
+    case "policy": return try await call.policy(method, rest)
     case "audit" where method == "GET" && rest.isEmpty: return try await call.audit()
     case "health" where method == "GET" && rest.isEmpty:
       try await coordinator.check()

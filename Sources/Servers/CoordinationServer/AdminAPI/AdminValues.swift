@@ -35,7 +35,12 @@ enum AdminValue {
       "registerMethod": .string(method(node.method)),
       "givenName": .string(node.name),
       "online": .bool(tailnet.isOnline(node.id)),
-      "approvedRoutes": [], "availableRoutes": [], "subnetRoutes": [],
+      "approvedRoutes": list(node.approvedRoutes.map(\.description)),
+      "availableRoutes": list(node.announcedRoutes.map(\.description)),
+      "subnetRoutes": list(
+        node.announcedRoutes.filter { $0.length > 0 && node.approvedRoutes.contains($0) }
+          .map(\.description)
+      ),
       "tags": list(node.tags),
       "fqdn": .string(tailnet.qualifiedName(of: node)),
       "ephemeral": .bool(node.isEphemeral),

@@ -50,8 +50,10 @@ private func lines(of rules: JSONValue?) -> Set<String> {
 
 /// An address or a prefix, where an address and the prefix of its length are the same.
 private func normal(_ text: String) -> String {
-  text.hasSuffix("/32") || text.hasSuffix("/128")
-    ? String(text[..<text.lastIndex(of: "/")!]) : text
+  for length in ["/32", "/128"] where text.hasSuffix(length) {
+    return String(text.dropLast(length.count))
+  }
+  return text
 }
 
 /// JSON in which the order of members does not count.
