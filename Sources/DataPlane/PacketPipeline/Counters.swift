@@ -61,6 +61,8 @@ package struct Counters: Hashable, Sendable {
     case notAuthentic
     /// A message between nodes that we cannot read.
     case unreadableMessage
+    /// A router marked it as congested, and its ends do not understand that.
+    case congested
   }
 
   /// Why a packet fell off on the way out.
@@ -175,7 +177,8 @@ extension Counters {
 
   private var inboundDropReasons: [(String, UInt64)] {
     [
-      ("acl", came(.accessRules)), ("error", came(.foreignSource, .unknownPeer, .notAuthentic)),
+      ("acl", came(.accessRules)),
+      ("error", came(.foreignSource, .unknownPeer, .notAuthentic, .congested)),
       ("link_local_unicast", came(.linkLocal)), ("multicast", came(.multicast)),
       ("unknown_protocol", came(.malformed, .noise, .unreadableMessage)),
     ]

@@ -17,10 +17,8 @@ extension Pipeline {
   private struct Run {
     var source: PacketSource
     var cookieSource: [UInt8] = []
+    var ecn: ECN
     var authenticated: PeerID?
-    var accepted: PacketView?
-    var coalescer: Coalescer?
-    var firstPiece = 0
   }
 
   /// Takes datagrams that arrived together.
@@ -29,16 +27,19 @@ extension Pipeline {
   ///   - buffer: The datagrams, one behind the other; opened in place.
   ///   - segmentSize: The size of each but the last.
   ///   - source: Where they came from.
+  ///   - ecn: What their outer headers say of congestion.
   ///   - moment: Now.
   ///   - effects: Receives deliveries that point into `buffer`.
   package mutating func inbound(
     _ buffer: PacketBytes,
     segmentSize: Int,
     from source: PacketSource,
+    ecn: ECN = .notCapable,
     at moment: Moment,
     into effects: inout PipelineEffects
   ) {
-    var run = Run(source: source)
+    recalled = nil
+    var run = Run(source: source, ecn: ecn)
     let size = segmentSize > 0 ? segmentSize : buffer.count
     var offset = 0
     while offset < buffer.count {
@@ -46,7 +47,8 @@ extension Pipeline {
       receive(buffer.slice(offset..<end), &run, at: moment, into: &effects)
       offset = end
     }
-    flush(&run, into: &effects)
+    joiner.finish(into: &effects)
+    counters.deliveries = joiner.deliveries
     settle(at: moment, into: &effects)
   }
 
@@ -113,7 +115,7 @@ extension Pipeline {
   private mutating func noteAuthenticated(_ peer: PeerID, _ run: inout Run, at moment: Moment) {
     guard run.authenticated != peer else { return }
     run.authenticated = peer
-    run.accepted = nil
+    if run.ecn != .notCapable, peers[peer]?.carriesECN == false { peers[peer]?.carriesECN = true }
     paths.noteAuthenticated(peer, from: run.source, at: moment.now, into: &pathEffects)
   }
 
@@ -126,8 +128,9 @@ extension Pipeline {
     into effects: inout PipelineEffects
   ) {
     let view = PacketView(packet)
-    if let last = run.accepted, last.isSameFlow(as: view), !view.isSYN {
-      return deliver(packet, view, &run, into: &effects)
+    if !view.isSYN, let slot = joiner.slot(of: view, from: peer) {
+      guard mark(packet, with: run.ecn) else { return }
+      return joiner.add(packet, view, at: slot, joining: joining, into: &effects)
     }
     guard view.kind != .malformed else { return counters.drop(InboundDrop.malformed) }
     guard tunnel.peer(peer, owns: view.source) else {
@@ -137,35 +140,27 @@ extension Pipeline {
     let rules = peers[peer]?.isJailed == false ? filter : jailedFilter
     switch rules.inbound(view, flows: &flows) {
     case .accept:
-      run.accepted = view.kind == .tcp || view.kind == .udp ? view : nil
-      deliver(packet, view, &run, into: &effects)
+      guard mark(packet, with: run.ecn) else { return }
+      if view.isSYN, let slot = joiner.slot(of: view, from: peer) {
+        return joiner.add(packet, view, at: slot, joining: joining, into: &effects)
+      }
+      joiner.begin(packet, view, from: peer, joining: joining, into: &effects)
     case .drop(let reason):
       counters.dropInbound(reason)
       refuse(view, reason, rules, to: peer, at: moment, into: &effects)
     }
   }
 
-  /// Joins the packet with the one before it, or begins a new delivery.
-  private mutating func deliver(
-    _ packet: PacketBytes,
-    _ view: PacketView,
-    _ run: inout Run,
-    into effects: inout PipelineEffects
-  ) {
-    if let skipped = run.coalescer?.append(packet, view) {
-      return effects.addPiece(packet.slice(skipped..<view.length))
+  /// Brings what the network said of congestion into the packet; false when it must be dropped.
+  private mutating func mark(_ packet: PacketBytes, with outer: ECN) -> Bool {
+    guard outer != .notCapable else { return true }
+    let inner = ECN(of: packet)
+    guard let merged = inner.merged(withOuter: outer) else {
+      counters.drop(InboundDrop.congested)
+      return false
     }
-    flush(&run, into: &effects)
-    run.coalescer = Coalescer(packet, view, joinsUDP: joinsUDP)
-    run.firstPiece = effects.pieces.count
-    effects.addPiece(packet.slice(0..<view.length))
-  }
-
-  private mutating func flush(_ run: inout Run, into effects: inout PipelineEffects) {
-    guard let coalescer = run.coalescer else { return }
-    effects.deliver(coalescer.finish(), piecesFrom: run.firstPiece)
-    counters.deliveries &+= 1
-    run.coalescer = nil
+    if merged != inner { merged.write(to: packet) }
+    return true
   }
 
   /// What names the sender in the cookies of the handshake: address and port, or key.

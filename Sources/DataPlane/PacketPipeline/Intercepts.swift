@@ -70,8 +70,10 @@ extension Pipeline {
     guard let facts = peers[peer], !facts.isWireGuardOnly,
       let (here, there) = addressPair(facts)
     else { return }
-    let message = TSMPMessage.discoAdvertisement(key: discoKey.bytes)
-    inject(message.packet(from: here, to: there), to: peer, at: moment, into: &effects)
+    var message = TSMPMessage.discoAdvertisement(key: discoKey.bytes).packet(from: here, to: there)
+    // It also shows the peer that we copy congestion bits out, and hence bring them in.
+    message.withPacketBytes { ECN.capable0.write(to: $0) }
+    inject(message, to: peer, showingECN: true, at: moment, into: &effects)
   }
 
   /// Own and peer's first addresses of one family, IPv4 first.

@@ -5,6 +5,7 @@ import Keys
 import Magicsock
 import PacketFilter
 package import Packets
+import Timing
 import WireGuard
 
 /// The journey of an outgoing packet: intercept, route, filter, cut, seal, path.
@@ -27,6 +28,13 @@ extension Pipeline {
   ) {
     let view = PacketView(packet)
     if interceptOutbound(packet, view, into: &effects) { return }
+    if let flow = recalled, flow.covers(view, at: moment.now) {
+      guard let segmenter = Segmenter(packet, view, offload) else {
+        return counters.drop(OutboundDrop.badOffload)
+      }
+      send(packet, segmenter, flow, at: moment, into: &effects)
+      return settle(at: moment, into: &effects)
+    }
     guard let peer = tunnel.peer(for: view.destination) else {
       return counters.drop(OutboundDrop.noRoute)
     }
@@ -36,14 +44,35 @@ extension Pipeline {
     guard let segmenter = Segmenter(packet, view, offload) else {
       return counters.drop(OutboundDrop.badOffload)
     }
-    send(packet, segmenter, to: peer, at: moment, into: &effects)
+    let flow = flow(to: peer, view, at: moment)
+    recalled = flow
+    send(packet, segmenter, flow, at: moment, into: &effects)
     settle(at: moment, into: &effects)
   }
 
+  /// Where the packets of a flow go now.
+  private mutating func flow(
+    to peer: PeerID,
+    _ view: PacketView,
+    at moment: Moment
+  ) -> OutboundFlow {
+    let way = paths.paths(to: peer, at: moment.now, into: &pathEffects)
+    let carriesECN = peers[peer]?.carriesECN == true
+    return OutboundFlow(view: view, peer: peer, way: way, carriesECN: carriesECN, found: moment.now)
+  }
+
   /// Sends a packet that this node made itself; the filter is not asked.
+  ///
+  /// - Parameters:
+  ///   - packet: The packet.
+  ///   - peer: Whom it is for.
+  ///   - showsECN: Whether its outer header is to say what it says of congestion, come what may.
+  ///   - moment: Now.
+  ///   - effects: Receives it, sealed.
   mutating func inject(
     _ packet: [UInt8],
     to peer: PeerID,
+    showingECN showsECN: Bool = false,
     at moment: Moment,
     into effects: inout PipelineEffects
   ) {
@@ -53,7 +82,9 @@ extension Pipeline {
       guard let segmenter = Segmenter(bytes, view, .none) else {
         preconditionFailure("a packet of our own making is whole")
       }
-      send(bytes, segmenter, to: peer, at: moment, into: &effects)
+      var flow = flow(to: peer, view, at: moment)
+      if showsECN { flow.carriesECN = true }
+      send(bytes, segmenter, flow, at: moment, into: &effects)
     }
   }
 
@@ -62,7 +93,7 @@ extension Pipeline {
   private mutating func send(
     _ packet: PacketBytes,
     _ segmenter: Segmenter,
-    to peer: PeerID,
+    _ flow: OutboundFlow,
     at moment: Moment,
     into effects: inout PipelineEffects
   ) {
@@ -73,16 +104,17 @@ extension Pipeline {
     guard sealedLength(segmenter.largest) <= PipelineEffects.maximumTrainBytes else {
       return counters.drop(OutboundDrop.tooLarge, count: count)
     }
-    let way = paths.paths(to: peer, at: moment.now, into: &pathEffects)
     guard
       let run = tunnel.beginSealing(
-        peer,
+        flow.peer,
         packets: count,
         at: moment.now,
         timestamp: moment.wall,
         into: &tunnelEffects
       )
-    else { return stage(packet, segmenter, count, for: peer) }
+    else { return stage(packet, segmenter, count, for: flow.peer) }
+    // What has no way is dropped before it costs a cipher.
+    guard !flow.way.isEmpty else { return counters.drop(OutboundDrop.noPath, count: count) }
     let start = effects.arena.used
     for index in 0..<count {
       guard seal(index, of: packet, segmenter, run, &effects) else {
@@ -94,7 +126,8 @@ extension Pipeline {
     guard !sealed.isEmpty else { return }
     tunnel.didSend(run, bytes: sealed.count, at: moment.now)
     let size = sealedLength(segmenter.largest)
-    dispatch(sealed, segmentSize: size, to: peer, over: way, into: &effects)
+    let ecn = flow.carriesECN ? ECN(of: packet) : .notCapable
+    dispatch(sealed, segmentSize: size, flow, ecn, into: &effects)
   }
 
   /// Cuts and seals one segment at the end of the arena.
@@ -133,21 +166,19 @@ extension Pipeline {
   private mutating func dispatch(
     _ sealed: Range<Int>,
     segmentSize: Int,
-    to peer: PeerID,
-    over way: SendPaths,
+    _ flow: OutboundFlow,
+    _ ecn: ECN,
     into effects: inout PipelineEffects
   ) {
     let count = (sealed.count + segmentSize - 1) / segmentSize
-    if let endpoint = way.direct {
+    if let endpoint = flow.way.direct {
       counters.outbound.add(packets: count, bytes: sealed.count, over: .direct(endpoint))
-      effects.send(sealed, segmentSize: segmentSize, to: .direct(endpoint))
+      effects.send(sealed, segmentSize: segmentSize, to: .direct(endpoint), ecn: ecn)
     }
-    if let region = way.relay, let key = peers[peer]?.nodeKey {
-      counters.outbound.add(packets: count, bytes: sealed.count, over: .relay(region, key))
-      effects.send(sealed, segmentSize: segmentSize, to: .relay(region, key))
-    }
-    if way.direct == nil && way.relay == nil {
-      counters.drop(OutboundDrop.noPath, count: count)
+    if let region = flow.way.relay, let key = peers[flow.peer]?.nodeKey {
+      let relay = PacketSource.relay(region, key)
+      counters.outbound.add(packets: count, bytes: sealed.count, over: relay)
+      effects.send(sealed, segmentSize: segmentSize, to: relay, ecn: .notCapable)
     }
   }
 
@@ -157,5 +188,24 @@ extension Pipeline {
 
   private func sealedLength(_ length: Int) -> Int {
     Padding.paddedLength(length, mtu: mtu) + Self.overhead
+  }
+}
+
+/// What is known of a flow of the host while its packets come one behind the other.
+///
+/// Look-ups, filter and path are asked once for all of them; whatever could change an answer, time
+/// included, makes the pipeline forget it.
+struct OutboundFlow {
+  var view: PacketView
+  var peer: PeerID
+  var way: SendPaths
+  /// Whether the peer brings in what the outer header says of congestion.
+  var carriesECN: Bool
+  var found: Instant
+
+  /// Whether the answers hold for a packet, too.
+  func covers(_ packet: PacketView, at now: Instant) -> Bool {
+    found == now && (packet.kind == .udp || packet.kind == .tcp) && view.isSameFlow(as: packet)
+      && view.isFirstFragment == packet.isFirstFragment
   }
 }

@@ -6,7 +6,7 @@ import Disco
 package import Keys
 import Magicsock
 import PacketFilter
-import Packets
+package import Packets
 package import Timing
 import WireGuard
 
@@ -37,6 +37,8 @@ package struct Pipeline: ~Copyable {
     var addresses: [IPAddress]
     var isJailed: Bool
     var isWireGuardOnly: Bool
+    /// Whether it was seen to copy congestion bits out, so that it will also bring them in.
+    var carriesECN = false
   }
 
   /// A handshake message that waits for a path.
@@ -59,7 +61,11 @@ package struct Pipeline: ~Copyable {
   var nodeKey: NodePrivateKey
   let discoKey: DiscoKey
   let mtu: Int
-  var joinsUDP: Bool
+  /// What may be joined for the host; less, once it refused to take it.
+  package var joining: Joining
+  var joiner = Joiner()
+  /// The flow of the last packet from the host.
+  var recalled: OutboundFlow?
   var pings: PingTable
   var tunnelEffects = WireGuard.Effects()
   var pathEffects = Magicsock.Effects()
@@ -89,7 +95,7 @@ package struct Pipeline: ~Copyable {
     self.nodeKey = nodeKey
     self.discoKey = discoKey.publicKey
     self.mtu = mtu
-    self.joinsUDP = joinsUDP
+    joining = joinsUDP ? .all : .tcp
   }
 
   /// When `handleTimeouts` wants to be called; nil when nothing waits.
@@ -102,6 +108,7 @@ package struct Pipeline: ~Copyable {
 
   /// Does what has become due.
   package mutating func handleTimeouts(at moment: Moment, into effects: inout PipelineEffects) {
+    recalled = nil
     tunnel.handleTimeouts(at: moment.now, timestamp: moment.wall, into: &tunnelEffects)
     paths.handleTimeouts(at: moment.now, into: &pathEffects)
     pings.handleTimeouts(at: moment.now)

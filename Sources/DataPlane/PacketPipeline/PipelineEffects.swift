@@ -17,6 +17,8 @@ package struct PipelineEffects: ~Copyable {
     package var segmentSize: Int
     /// Where they go.
     package var destination: PacketSource
+    /// What their outer headers are to say of congestion.
+    package var ecn = ECN.notCapable
 
     /// How many datagrams they are.
     package var count: Int { (range.count + segmentSize - 1) / segmentSize }
@@ -94,8 +96,13 @@ package struct PipelineEffects: ~Copyable {
   }
 
   /// Sends the sealed datagrams in `range`, joined with the run before them where the kernel allows.
-  mutating func send(_ range: Range<Int>, segmentSize: Int, to destination: PacketSource) {
-    if let last = trains.last, last.destination == destination,
+  mutating func send(
+    _ range: Range<Int>,
+    segmentSize: Int,
+    to destination: PacketSource,
+    ecn: ECN
+  ) {
+    if let last = trains.last, last.ecn == ecn, last.destination == destination,
       Self.joins(last, range, segmentSize)
     {
       trains[trains.count - 1].range = last.range.lowerBound..<range.upperBound
@@ -105,7 +112,9 @@ package struct PipelineEffects: ~Copyable {
     var start = range.lowerBound
     while start < range.upperBound {
       let end = min(range.upperBound, start + most * segmentSize)
-      trains.append(Train(range: start..<end, segmentSize: segmentSize, destination: destination))
+      trains.append(
+        Train(range: start..<end, segmentSize: segmentSize, destination: destination, ecn: ecn)
+      )
       start = end
     }
   }
@@ -121,11 +130,16 @@ package struct PipelineEffects: ~Copyable {
       && train.range.count + next.count <= maximumTrainBytes
   }
 
-  /// Adds a piece to the packet that is being delivered.
-  mutating func addPiece(_ piece: PacketBytes) { pieces.append(piece) }
+  /// Delivers one packet as it is.
+  mutating func deliver(_ packet: PacketBytes) {
+    pieces.append(packet)
+    deliveries.append(Delivery(header: .none, pieces: pieces.count - 1..<pieces.count))
+  }
 
-  /// Completes a delivery from the pieces since `start`.
-  mutating func deliver(_ header: OffloadHeader, piecesFrom start: Int) {
+  /// Delivers a packet or super-packet that consists of `parts`.
+  mutating func deliver(_ header: OffloadHeader, _ parts: [PacketBytes]) {
+    let start = pieces.count
+    pieces.append(contentsOf: parts)
     deliveries.append(Delivery(header: header, pieces: start..<pieces.count))
   }
 }

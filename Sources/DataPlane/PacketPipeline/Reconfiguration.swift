@@ -15,6 +15,7 @@ extension Pipeline {
     at moment: Moment,
     into effects: inout PipelineEffects
   ) {
+    recalled = nil
     if configuration.nodeKey != nodeKey {
       nodeKey = configuration.nodeKey
       tunnel.setPrivateKey(nodeKey)
@@ -45,6 +46,7 @@ extension Pipeline {
     into effects: inout PipelineEffects,
     _ event: (inout MagicSocket, Instant, inout Magicsock.Effects) -> Void
   ) {
+    recalled = nil
     event(&paths, moment.now, &pathEffects)
     settle(at: moment, into: &effects)
   }
@@ -70,7 +72,8 @@ extension Pipeline {
         discoKey: told,
         addresses: peer.addresses,
         isJailed: peer.isJailed,
-        isWireGuardOnly: peer.path.isWireGuardOnly
+        isWireGuardOnly: peer.path.isWireGuardOnly,
+        carriesECN: peers[id]?.carriesECN ?? false
       )
     }
   }

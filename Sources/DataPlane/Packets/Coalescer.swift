@@ -13,15 +13,20 @@ import Addressing
 public struct Coalescer {
   /// The longest super-packet: what the length field of IPv4 can say.
   public static let maximumLength = 65_535
+  /// The most datagrams in a super-packet of UDP that every kernel takes.
+  public static let maximumDatagrams = 64
+  /// The most segments in a super-packet of TCP; bounds the pieces of one gathered write.
+  public static let maximumSegments = 128
 
   private var head: PacketBytes
-  private var view: PacketView
+  @usableFromInline var view: PacketView
   private var headerLength: Int
   private var segmentSize: Int
   private var nextSequence: UInt32 = 0
-  private var isOpen: Bool
+  @usableFromInline var isOpen: Bool
   private var isHeadVerified = false
-  private var endsWithPush = false
+  /// Push and final, as the last segment had them.
+  private var endFlags = TCPFlags()
   /// The length of the super-packet so far.
   public private(set) var length: Int
   /// How many packets it consists of.
@@ -32,18 +37,29 @@ public struct Coalescer {
   /// - Parameters:
   ///   - bytes: The packet; `view.length` bytes of it count.
   ///   - view: Its parse.
-  ///   - joinsUDP: Whether the device takes super-packets of UDP.
-  public init(_ bytes: PacketBytes, _ view: PacketView, joinsUDP: Bool) {
+  ///   - joining: What the device takes joined.
+  public init(_ bytes: PacketBytes, _ view: PacketView, joining: Joining) {
     (head, self.view, length) = (bytes, view, view.length)
-    headerLength = Self.joinableHeader(bytes, view, joinsUDP: joinsUDP) ?? 0
+    let isTaken = !joining.isDisjoint(with: Joining(of: view))
+    headerLength = isTaken ? Self.joinableHeader(bytes, view) ?? 0 : 0
     segmentSize = view.length - headerLength
     isOpen = headerLength > 0
     guard isOpen, view.kind == .tcp else { return }
     nextSequence =
       bytes.uint32(at: view.transportOffset + 4) &+ UInt32(truncatingIfNeeded: segmentSize)
-    isOpen = !view.flags.contains(.psh)
-    endsWithPush = view.flags.contains(.psh)
+    endFlags = view.flags.intersection(Self.lastFlags)
+    isOpen = endFlags.isEmpty
   }
+
+  /// Whether another packet might still be joined.
+  @inlinable public var takesMore: Bool { isOpen }
+
+  /// Whether `other` belongs to the flow of this super-packet.
+  @inlinable
+  public func isSameFlow(as other: PacketView) -> Bool { view.isSameFlow(as: other) }
+
+  /// What only the last segment of a super-packet may carry.
+  private static let lastFlags: TCPFlags = [.psh, .fin]
 
   /// Joins another packet, if it follows.
   ///
@@ -51,7 +67,7 @@ public struct Coalescer {
   ///   piece), or nil when it does not belong and the super-packet is complete.
   public mutating func append(_ bytes: PacketBytes, _ next: PacketView) -> Int? {
     guard isOpen, next.kind == view.kind, next.length <= length,
-      let header = Self.joinableHeader(bytes, next, joinsUDP: true), header == headerLength,
+      let header = Self.joinableHeader(bytes, next), header == headerLength,
       sameHeaders(bytes, next)
     else { return nil }
     let payload = next.length - header
@@ -61,9 +77,12 @@ public struct Coalescer {
     else { return nil }
     length += payload
     count += 1
-    nextSequence &+= UInt32(truncatingIfNeeded: payload)
-    endsWithPush = next.kind == .tcp && next.flags.contains(.psh)
-    isOpen = payload == segmentSize && !endsWithPush
+    if next.kind == .tcp {
+      nextSequence &+= UInt32(truncatingIfNeeded: payload)
+      endFlags = next.flags.intersection(Self.lastFlags)
+    }
+    let most = next.kind == .tcp ? Self.maximumSegments : Self.maximumDatagrams
+    isOpen = payload == segmentSize && endFlags.isEmpty && count < most
     return header
   }
 
@@ -79,7 +98,7 @@ public struct Coalescer {
     }
     let isTCP = view.kind == .tcp
     if isTCP {
-      if endsWithPush { head[start + 13] |= TCPFlags.psh.rawValue }
+      head[start + 13] |= endFlags.rawValue
     } else {
       head.store(UInt16(length - start), at: start + 4)
     }
@@ -102,21 +121,18 @@ public struct Coalescer {
   }
 
   /// The length of all headers of a packet that could be joined with others; nil when it could not.
-  private static func joinableHeader(
-    _ bytes: PacketBytes,
-    _ view: PacketView,
-    joinsUDP: Bool
-  ) -> Int? {
+  private static func joinableHeader(_ bytes: PacketBytes, _ view: PacketView) -> Int? {
     let start = view.transportOffset
     guard start == (view.source.isV4 ? 20 : 40), !view.isFirstFragment else { return nil }
     switch view.kind {
     case .tcp:
-      guard view.flags == .ack || view.flags == [.ack, .psh] else { return nil }
+      // What tells of congestion seen (ECE) may be on all of them; that we reduced (CWR) is told once.
+      guard view.flags.subtracting([.psh, .fin, .ece]) == .ack else { return nil }
       let header = Int(bytes[start + 12] >> 4) * 4
       guard header >= 20, start + header < view.length else { return nil }
       return start + header
     case .udp:
-      guard joinsUDP, start + 8 < view.length, bytes.native(UInt16.self, at: start + 6) != 0,
+      guard start + 8 < view.length, bytes.native(UInt16.self, at: start + 6) != 0,
         Int(bytes.uint16(at: start + 4)) == view.length - start
       else { return nil }
       return start + 8
@@ -133,13 +149,23 @@ public struct Coalescer {
     let network =
       view.source.isV4
       ? bytes.equals(head, at: 6, count: 4) && bytes.equals(head, at: 12, count: 8)
+        && hasNextIdentification(bytes)
       : bytes.equals(head, at: 2, count: 2) && bytes.equals(head, at: 6, count: 34)
     guard network, bytes.equals(head, at: start, count: 4) else { return false }
     guard view.kind == .tcp else { return true }
-    // Acknowledgment and data offset; window; urgent pointer and options.
+    // Acknowledgment and data offset; window; urgent pointer and options; reserved bits and ECE.
     return bytes.equals(head, at: start + 8, count: 5)
       && bytes.equals(head, at: start + 14, count: 2)
       && bytes.equals(head, at: start + 18, count: headerLength - start - 18)
+      && next.flags.symmetricDifference(view.flags).isSubset(of: Self.lastFlags)
+  }
+
+  /// Whether cutting the super-packet again will number this packet as it is numbered.
+  ///
+  /// The number only matters where the packet may be fragmented (RFC 6864 §4).
+  private func hasNextIdentification(_ bytes: PacketBytes) -> Bool {
+    bytes[6] & 0x40 != 0
+      || bytes.uint16(at: 4) == head.uint16(at: 4) &+ UInt16(truncatingIfNeeded: count)
   }
 
   private mutating func verifyHead() -> Bool {

@@ -48,6 +48,8 @@ public struct TCPFlags: OptionSet, Hashable, Sendable {
   @inlinable public static var psh: TCPFlags { TCPFlags(rawValue: 0x08) }
   /// The acknowledgment field counts.
   @inlinable public static var ack: TCPFlags { TCPFlags(rawValue: 0x10) }
+  /// The receiver has seen congestion (RFC 3168).
+  @inlinable public static var ece: TCPFlags { TCPFlags(rawValue: 0x40) }
   /// The sender has reduced its window (RFC 3168).
   @inlinable public static var cwr: TCPFlags { TCPFlags(rawValue: 0x80) }
 }

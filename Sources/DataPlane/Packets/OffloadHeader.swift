@@ -6,7 +6,7 @@
 /// | Offset | Size | Field |
 /// |---|---|---|
 /// | 0 | 1 | flags: 1 = checksum needed |
-/// | 1 | 1 | kind of segmentation |
+/// | 1 | 1 | kind of segmentation; 0x80 is added when the first segment alone carries TCP's CWR |
 /// | 2 | 2 | length of all headers; a hint only |
 /// | 4 | 2 | payload bytes a segment |
 /// | 6 | 2 | where the checksum starts |
@@ -66,7 +66,10 @@ public struct OffloadHeader: Hashable, Sendable {
 
   /// Reads the header at the start of `bytes`; nil when it is short or asks for what we do not do.
   public init?(_ bytes: PacketBytes) {
-    guard bytes.count >= Self.size, let kind = Segmentation(rawValue: bytes[1]) else { return nil }
+    // The flag of CWR tells nothing that the TCP header does not tell.
+    guard bytes.count >= Self.size, let kind = Segmentation(rawValue: bytes[1] & 0x7F) else {
+      return nil
+    }
     self.init(
       needsChecksum: bytes[0] & 1 != 0,
       segmentation: kind,

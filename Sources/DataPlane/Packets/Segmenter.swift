@@ -38,7 +38,7 @@ public struct Segmenter: Sendable {
     switch offload.segmentation {
     case .none:
       work = offload.needsChecksum ? .checksum : .copy
-      guard !offload.needsChecksum || checksumField + 2 <= view.length else { return nil }
+      guard !offload.needsChecksum || Self.fits(offload, view) else { return nil }
       (headerLength, segmentSize, count) = (view.length, 0, 1)
     case .tcpV4, .tcpV6, .udp:
       guard let header = Self.headerLength(bytes, view, offload.segmentation),
@@ -68,6 +68,26 @@ public struct Segmenter: Sendable {
     case .tcp: writeTCP(index, bytes, target)
     case .udp: writeUDP(index, bytes, target)
     }
+  }
+
+  /// Whether the checksum that is left to us lies where the packet has one.
+  private static func fits(_ offload: OffloadHeader, _ view: PacketView) -> Bool {
+    let field = offload.checksumStart + offload.checksumOffset
+    guard offload.checksumStart >= view.transportOffset, field + 2 <= view.length else {
+      return false
+    }
+    let known: Int? =
+      switch view.kind {
+      case .tcp: 16
+      case .udp: 6
+      case .icmp: 2
+      // A checksum that covers all fragments is nobody's to compute in one of them.
+      case .fragment: -1
+      default: nil
+      }
+    guard let known else { return true }
+    return !view.isFirstFragment && offload.checksumStart == view.transportOffset
+      && offload.checksumOffset == known
   }
 
   private static func headerLength(

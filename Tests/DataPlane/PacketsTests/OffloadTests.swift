@@ -42,7 +42,7 @@ struct OffloadTests {
           pieces.append(packet.slice(skipped..<view.length))
         } else {
           flush()
-          current = Coalescer(packet, view, joinsUDP: udp)
+          current = Coalescer(packet, view, joining: udp ? .all : .tcp)
           pieces = [packet.slice(0..<view.length)]
         }
       }
@@ -171,7 +171,12 @@ struct OffloadTests {
     let first = Support.tcp(sequence: 0, flags: .ack, payload: payload)
     func join(_ second: [UInt8]) -> Int { joined([first, second]).count }
     #expect(join(Support.tcp(sequence: 101, flags: .ack, payload: payload)) == 2)
-    #expect(join(Support.tcp(sequence: 100, flags: [.ack, .fin], payload: payload)) == 2)
+    #expect(join(Support.tcp(sequence: 100, flags: [.ack, .fin], payload: payload)) == 1)
+    #expect(join(Support.tcp(sequence: 100, flags: [.ack, .ece], payload: payload)) == 2)
+    #expect(join(Support.tcp(sequence: 100, flags: [.ack, .cwr], payload: payload)) == 2)
+    #expect(join(Support.tcp(sequence: 100, flags: [.ack, .rst], payload: payload)) == 2)
+    let last = Support.tcp(sequence: 0, flags: [.ack, .fin], payload: payload)
+    #expect(joined([last, Support.tcp(sequence: 100, flags: .ack, payload: payload)]).count == 2)
     #expect(join(Support.tcp(sequence: 100, flags: .ack, options: [], payload: payload)) == 2)
     #expect(
       join(

@@ -73,6 +73,10 @@ enum Support {
       payload: upper
     )
     let start = v6 ? 40 : 20
+    if !v6 {
+      packet[6] = 0x40
+      packet.withPacketBytes { IPPacket.writeHeaderChecksum($0, length: 20) }
+    }
     let sum = referenceSum(Array(packet[start...]), pseudo: pseudo(packet, start, proto))
     packet[start + field] = UInt8(~sum >> 8 & 0xFF)
     packet[start + field + 1] = UInt8(~sum & 0xFF)

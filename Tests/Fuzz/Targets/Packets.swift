@@ -22,8 +22,8 @@ extension FuzzTarget {
         _ = ICMPEcho(head, view)
         _ = TSMPMessage(head, view)
         guard view.kind != .malformed else { return }
-        for joinsUDP in [false, true] {
-          var coalescer = Coalescer(head, view, joinsUDP: joinsUDP)
+        for joining in [Joining.tcp, .all] {
+          var coalescer = Coalescer(head, view, joining: joining)
           next.withPacketBytes { next in
             let following = PacketView(next)
             guard following.kind != .malformed else { return }
