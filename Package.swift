@@ -61,7 +61,8 @@ let groups: [(folder: String, modules: [Module])] = [
       Module("CZstandard", .system),
       Module("CMultiBuffer", .c),
       Module("Bytes"),
-      Module("Addressing", on: ["Bytes"]),
+      Module("Tables"),
+      Module("Addressing", on: ["Bytes", "Tables"]),
       Module("Timing"),
       Module("JSON", on: ["Bytes"]),
       Module("Compression", on: ["Bytes", "CZstandard"], linking: [":libzstd.a"]),
@@ -78,10 +79,10 @@ let groups: [(folder: String, modules: [Module])] = [
     "DataPlane",
     [
       Module("Packets", on: ["Bytes", "Addressing"]),
-      Module("PacketFilter", on: ["Packets", "Bytes", "Addressing"]),
+      Module("PacketFilter", on: ["Packets", "Bytes", "Addressing", "Tables"]),
       Module(
         "WireGuard",
-        on: ["Bytes", "Addressing", "Timing", "Cryptography", "Keys"],
+        on: ["Bytes", "Addressing", "Tables", "Timing", "Cryptography", "Keys"],
         testing: ["JSON"]
       ),
       Module("STUN", on: ["Bytes", "Addressing"]),
@@ -95,13 +96,16 @@ let groups: [(folder: String, modules: [Module])] = [
       ),
       Module(
         "Magicsock",
-        on: ["STUN", "Disco", "DERP", "Addressing", "Timing", "Keys", "Bytes", "Cryptography"]
+        on: [
+          "STUN", "Disco", "DERP", "Addressing", "Tables", "Timing", "Keys", "Bytes",
+          "Cryptography",
+        ]
       ),
       Module(
         "PacketPipeline",
         on: [
           "Packets", "PacketFilter", "WireGuard", "Magicsock", "Disco", "DERP", "STUN", "Bytes",
-          "Addressing", "Timing", "Keys", "Cryptography",
+          "Addressing", "Tables", "Timing", "Keys", "Cryptography",
         ]
       ),
     ]
@@ -279,8 +283,8 @@ let modules = Dictionary(
 
 /// What reads bytes from strangers: the fuzz targets under Tests/Fuzz stand on these.
 let fuzzed = [
-  "Bytes", "Addressing", "Timing", "JSON", "Compression", "Cryptography", "Keys", "Packets",
-  "PacketFilter", "WireGuard", "STUN", "Disco", "DERP", "Magicsock", "PacketPipeline",
+  "Bytes", "Tables", "Addressing", "Timing", "JSON", "Compression", "Cryptography", "Keys",
+  "Packets", "PacketFilter", "WireGuard", "STUN", "Disco", "DERP", "Magicsock", "PacketPipeline",
   "HostSettings", "HostConfiguration", "HTTPTransport", "ControlProtocol", "ControlSession",
   "Netmap", "LocalAPI", "NodeConfiguration", "NodeCore", "Coordination", "CommandLine",
 ]

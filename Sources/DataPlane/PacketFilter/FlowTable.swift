@@ -2,6 +2,7 @@
 
 public import Addressing
 public import Packets
+import Tables
 
 /// Two ends of a conversation, named from the side of the sender.
 public struct Flow: Hashable, Sendable {

@@ -108,6 +108,10 @@ public struct TunnelCounters: Hashable, Sendable {
   public internal(set) var stagedAbandoned: UInt64 = 0
   /// Peers that did not fit.
   public internal(set) var peersRefused: UInt64 = 0
+  /// Prefixes that did not fit: packets to them go nowhere.
+  public internal(set) var prefixesRefused: UInt64 = 0
+  /// How often a peer was called because a timer of its ran out, or might have.
+  public internal(set) var timeoutsHandled: UInt64 = 0
 
   /// How many received datagrams were dropped for this reason.
   public subscript(_ reason: DropReason) -> UInt64 { drops[reason.rawValue] }

@@ -37,13 +37,20 @@ extension Tunnel {
     return true
   }
 
+  /// Makes room for that many peers, so that adding them moves none.
+  public mutating func reserve(peers count: Int) {
+    peers.reserve(min(count, ProtocolConstants.peersMaximum))
+  }
+
+  /// How many peers are awake: the rest is idle, and there is nothing to do for them.
+  public var wakefulCount: Int { peers.slots.reduce(0) { $0 + ($1.isAsleep ? 0 : 1) } }
+
   /// Ends all sessions with a peer and forgets it.
   public mutating func removePeer(_ id: PeerID) {
     guard let slot = peers.slot(of: id) else { return }
     setAllowedIPs(of: slot, to: [])
     counters.stagedAbandoned += UInt64(peers.slots[slot].close(&local))
     deadlines.remove(slot)
-    called[slot] = nil
     peers.release(slot)
   }
 
@@ -61,7 +68,7 @@ extension Tunnel {
   public mutating func setPrivateKey(_ key: NodePrivateKey) {
     local.identity = Identity(key)
     local.gate = HandshakeGate(publicKey: local.identity.publicKey)
-    for slot in Array(peers.used) {
+    for slot in peers.used {
       peers.slots[slot].endSessions(&local)
       peers.slots[slot].forgetIdentity()
       schedule(slot)
@@ -81,7 +88,6 @@ extension Tunnel {
     let slot = peers.add(id, configuration.publicKey) { slot in
       Peer(id, slot: slot, bare, at: now, jitterSeed: seed)
     }
-    if slot == called.count { called.append(nil) }
     return slot
   }
 
@@ -91,6 +97,8 @@ extension Tunnel {
     guard wanted != had else { return }
     let (old, new) = (Set(had.map(\.masked)), Set(wanted.map(\.masked)))
     for prefix in old.subtracting(new) { allowedIPs.remove(prefix, from: peer) }
-    for prefix in new.subtracting(old) { allowedIPs.insert(prefix, for: peer) }
+    for prefix in new.subtracting(old) where !allowedIPs.insert(prefix, for: peer) {
+      counters.prefixesRefused += 1
+    }
   }
 }

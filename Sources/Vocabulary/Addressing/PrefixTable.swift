@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Tables
+
 /// Finds the value of the longest prefix that holds an address.
 ///
 /// All prefixes lie in one index, named by address and length; the lengths in use are tried from the

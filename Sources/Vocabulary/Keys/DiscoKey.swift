@@ -7,9 +7,12 @@ public struct DiscoKey: PublicKey {
   /// The key that stands for "none".
   public static let zero = DiscoKey(key: .zero)
 
-  private let key: KeyBytes
+  @usableFromInline let key: KeyBytes
 
   private init(key: KeyBytes) { self.key = key }
+
+  /// The four words, big-endian; for hot paths, which may not allocate.
+  @inlinable public var words: (UInt64, UInt64, UInt64, UInt64) { key.words }
 
   /// A key from its 32 bytes; nil for any other count.
   public init?(bytes: some Collection<UInt8>) {

@@ -4,7 +4,7 @@ import Bytes
 
 /// Thirty-two bytes without an allocation, compared in constant time.
 @usableFromInline struct KeyBytes: Hashable, Sendable {
-  private let words: (UInt64, UInt64, UInt64, UInt64)
+  @usableFromInline let words: (UInt64, UInt64, UInt64, UInt64)
 
   static let zero = KeyBytes(words: (0, 0, 0, 0))
 

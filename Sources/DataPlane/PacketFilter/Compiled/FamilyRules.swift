@@ -2,6 +2,7 @@
 
 import Addressing
 import Packets
+import Tables
 
 /// The rules of one family, compiled: who may send what to whom, by the classes of both addresses.
 ///

@@ -8,9 +8,13 @@ public import Keys
 /// The longest prefix wins. Of two peers with the same prefix the one that asked last has it; when it
 /// goes, the one before has it again.
 public struct AllowedIPs: Sendable {
+  /// How many prefixes are taken, those that wait for another peer to give them up among them.
+  public static let maximumCount = 1 << 18
+
   private var table = PrefixTable<PeerID>()
   /// Who else asked for a prefix, first one first.
   private var waiting: [IPPrefix: [PeerID]] = [:]
+  private var waitingCount = 0
 
   /// No routes.
   public init() {}
@@ -21,12 +25,24 @@ public struct AllowedIPs: Sendable {
   /// The peer that has exactly this prefix.
   public func peer(exactly prefix: IPPrefix) -> PeerID? { table.value(exactly: prefix.masked) }
 
+  /// How many prefixes it holds.
+  public var count: Int { table.count }
+
+  /// Makes room for that many prefixes.
+  public mutating func reserve(_ count: Int) { table.reserve(min(count, Self.maximumCount)) }
+
   /// Gives a prefix to a peer.
-  public mutating func insert(_ prefix: IPPrefix, for peer: PeerID) {
+  ///
+  /// - Returns: False when there are `maximumCount` prefixes already; then nothing changes.
+  @discardableResult
+  public mutating func insert(_ prefix: IPPrefix, for peer: PeerID) -> Bool {
     let prefix = prefix.masked
-    guard let owner = table.insert(peer, for: prefix), owner != peer else { return }
-    waiting[prefix, default: []].removeAll { $0 == peer }
+    guard count + waitingCount < Self.maximumCount else { return false }
+    guard let owner = table.insert(peer, for: prefix), owner != peer else { return true }
+    forgetWaiting(peer, for: prefix)
     waiting[prefix, default: []].append(owner)
+    waitingCount += 1
+    return true
   }
 
   /// Takes a prefix from a peer; nothing changes if it did not ask for it.
@@ -44,7 +60,9 @@ public struct AllowedIPs: Sendable {
   }
 
   private mutating func forgetWaiting(_ peer: PeerID, for prefix: IPPrefix) {
-    waiting[prefix]?.removeAll { $0 == peer }
+    guard let place = waiting[prefix]?.firstIndex(of: peer) else { return }
+    waiting[prefix]?.remove(at: place)
+    waitingCount -= 1
     if waiting[prefix]?.isEmpty == true { waiting[prefix] = nil }
   }
 }

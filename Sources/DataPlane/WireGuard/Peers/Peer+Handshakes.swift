@@ -110,6 +110,8 @@ extension Peer {
     into effects: inout Effects
   ) -> DropReason? {
     let now = moment.now
+    // What is worked out to judge it is forgotten in time, whatever becomes of it.
+    timers.gaveUp(at: now)
     guard let secret = sharedStaticSecret(local.identity),
       let stamp = received.stamp(staticSecret: secret)
     else { return .notAuthentic }

@@ -2,26 +2,39 @@
 
 import Cryptography
 import Keys
+import Tables
 import Timing
 
 /// One peer: handshakes, sessions, timers, and packets that wait.
+///
+/// Most peers are asleep most of the time: then there is nothing of it but what it was told and what
+/// must not be forgotten. What a conversation needs comes with the first thing that happens
+/// (`Peer+Waking.swift`) and goes when its last timer has run out.
 struct Peer: Sendable {
+  /// What a peer has while there is something to do for it.
+  struct Wakeful: Sendable {
+    var sessions = Sessions()
+    var timers: PeerTimers
+    /// What our static keys share; worked out when a handshake first needs it.
+    var staticSecret: [UInt8]?
+    var outstanding: OutstandingInitiation?
+    var cookie = ReceivedCookie()
+    var staged = StagedQueue()
+    var lastInitiationReceived: Instant?
+    var lastHandshakeSent: Instant?
+    /// The earliest call that is in the queue of deadlines.
+    var called: Instant?
+  }
+
   let id: PeerID
   /// Where it lies in the table of peers.
   let slot: Int
   var configuration: PeerConfiguration
-  var sessions = Sessions()
-  var timers: PeerTimers
   var status = PeerStatus(lastHandshake: nil, bytesReceived: 0, bytesSent: 0)
-  /// What our static keys share; worked out when a handshake first needs it.
-  var staticSecret: [UInt8]?
-  var outstanding: OutstandingInitiation?
-  var cookie = ReceivedCookie()
-  var staged = StagedQueue()
   /// The stamp of the last initiation that was accepted.
   var latestStamp: TAI64N?
-  var lastInitiationReceived: Instant?
-  var lastHandshakeSent: Instant?
+  var wakeful = Boxed<Wakeful>()
+  let jitterSeed: UInt64
 
   init(
     _ id: PeerID,
@@ -31,8 +44,8 @@ struct Peer: Sendable {
     jitterSeed: UInt64
   ) {
     (self.id, self.slot, self.configuration) = (id, slot, configuration)
-    timers = PeerTimers(jitterSeed: jitterSeed)
-    timers.setPersistentKeepalive(configuration.persistentKeepalive, at: now)
+    self.jitterSeed = jitterSeed
+    keepPersistently(at: now)
   }
 
   // MARK: Configuration
@@ -48,11 +61,17 @@ struct Peer: Sendable {
       && wanted.effectivePresharedKey != configuration.effectivePresharedKey
     configuration = wanted
     if isSecretChanged { endSessions(&local) }
-    timers.setPersistentKeepalive(wanted.persistentKeepalive, at: now)
+    keepPersistently(at: now)
+  }
+
+  private mutating func keepPersistently(at now: Instant) {
+    guard configuration.persistentKeepalive != nil || !isAsleep else { return }
+    timers.setPersistentKeepalive(configuration.persistentKeepalive, at: now)
   }
 
   /// Ends all sessions and handshakes; packets that wait ask for a new one.
   mutating func endSessions(_ local: inout LocalState) {
+    guard !isAsleep else { return }
     sessions.removeAll(&local.receivers)
     dropOutstanding(&local)
     timers.reset()
@@ -62,21 +81,26 @@ struct Peer: Sendable {
 
   /// Forgets what is known from the peer's last run, so that its clock may have gone back.
   mutating func forgetHistory() {
-    cookie = ReceivedCookie()
     latestStamp = nil
+    guard !isAsleep else { return }
+    cookie = ReceivedCookie()
     lastInitiationReceived = nil
   }
 
   /// Forgets what follows from our own static key.
   mutating func forgetIdentity() {
-    if var secret = staticSecret.take() { wipe(&secret) }
+    guard !isAsleep, var secret = staticSecret.take() else { return }
+    wipe(&secret)
   }
 
   /// Lets go of everything; tells how many packets waited.
   mutating func close(_ local: inout LocalState) -> Int {
+    guard !isAsleep else { return 0 }
     endSessions(&local)
     forgetIdentity()
-    return staged.takeAll().count
+    let waiting = staged.count
+    wakeful.clear()
+    return waiting
   }
 
   // MARK: Time
@@ -87,6 +111,7 @@ struct Peer: Sendable {
     _ local: inout LocalState,
     into effects: inout Effects
   ) -> Int {
+    guard !isAsleep else { return 0 }
     var abandoned = 0
     while let event = timers.takeDue(at: moment.now) {
       switch event {

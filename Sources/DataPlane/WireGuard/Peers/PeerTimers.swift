@@ -129,7 +129,7 @@ struct PeerTimers: Sendable {
     forget = now + ProtocolConstants.forgetAfterTime
   }
 
-  /// Nobody answers: what is left of old sessions is forgotten in time.
+  /// Nobody answers, or somebody knocks: what is left of it is forgotten in time.
   mutating func gaveUp(at now: Instant) {
     if forget == Self.off { forget = now + ProtocolConstants.forgetAfterTime }
   }
