@@ -29,6 +29,7 @@ extension Tunnel {
     }
     let moment = Moment(now: now, wall: wall)
     guard type != TransportHeader.messageType else {
+      // SAFETY: the datagram is handed through.
       return unsafe receiveTransport(datagram, at: moment, into: &effects)
     }
     let length: Int
@@ -49,26 +50,17 @@ extension Tunnel {
     at moment: Moment,
     into effects: inout Effects
   ) -> Received {
-    let header = unsafe TransportHeader(reading: datagram)
-    guard let slot = local.receivers[header.receiver] else {
-      return counters.drop(.unknownReceiver)
-    }
+    var received: Received?
     // SAFETY: the datagram is handed through.
-    let opening = unsafe peers.slots[slot].open(
+    _ = unsafe receiveRun(
       datagram,
-      header,
+      segmentSize: datagram.count,
+      most: 1,
       at: moment,
-      &local,
       into: &effects
-    )
-    switch opening {
-    case .refused(let reason): return counters.drop(reason)
-    case .plaintext(let count):
-      schedule(slot)
-      let peer = peers.slots[slot].id
-      return count == 0
-        ? .keepalive(peer) : .packet(peer, offset: TransportHeader.length, count: count)
-    }
+    ) { received = $0 }
+    guard let received else { preconditionFailure("a transport message is taken") }
+    return received
   }
 
   private mutating func receiveHandshake(
@@ -142,8 +134,8 @@ extension Tunnel {
   }
 
   private mutating func conclude(_ slot: Int, _ refusal: DropReason?) -> Received {
-    schedule(slot)
     if let refusal { return counters.drop(refusal) }
+    schedule(slot)
     return .handshake(peers.slots[slot].id)
   }
 }

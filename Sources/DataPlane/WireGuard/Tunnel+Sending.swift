@@ -47,6 +47,27 @@ extension Tunnel {
     unsafe run.header(index).seal(buffer, plaintextCount: plaintextCount, with: run.keys.sending)
   }
 
+  /// Writes the headers of packets of a run that lie behind each other, seals them and adds the tags.
+  ///
+  /// Like `SealingRun.seal`, with what this tunnel seals with.
+  public mutating func seal(
+    _ run: SealingRun,
+    _ packets: Range<Int>,
+    at start: UnsafeMutableRawPointer,
+    plaintextCount: Int,
+    lastPlaintextCount: Int
+  ) {
+    // SAFETY: the caller vouches for the room.
+    unsafe run.seal(
+      packets,
+      at: start,
+      plaintextCount: plaintextCount,
+      lastPlaintextCount: lastPlaintextCount,
+      with: &engine,
+      &train
+    )
+  }
+
   /// Notes that the datagrams of a run were handed to the network.
   public mutating func didSend(_ run: SealingRun, bytes: Int, at now: Instant) {
     guard run.slot < peers.slots.count, peers.slots[run.slot].id == run.peer,

@@ -8,8 +8,8 @@ public import Timing
 /// WireGuard: sessions with peers, what they seal and open, and which addresses belong to whom.
 ///
 /// Knows nothing of paths: datagrams go to peers, and where from a datagram came counts for cookies
-/// only. A packet's way out is `peer(for:)`, `beginSealing`, `seal` for each packet, `didSend`; without
-/// a session `beginSealing` begins a handshake, and the packet is given to `stage`. A packet's way in is
+/// only. A packet's way out is `peer(for:)`, `beginSealing`, `seal` for each train, `didSend`; without a
+/// session `beginSealing` begins a handshake, and the packet is given to `stage`. A packet's way in is
 /// `receive`, then `peer(_:owns:)` for its source address. `nextTimeout` tells when to call
 /// `handleTimeouts`.
 ///
@@ -18,7 +18,12 @@ public struct Tunnel: ~Copyable, Sendable {
   var local: LocalState
   var peers = PeerTable()
   var allowedIPs = AllowedIPs()
+  /// For each peer the earliest call that is in `deadlines`.
+  var called: [Instant?] = []
   var deadlines = DeadlineQueue<Int>()
+  /// What packets are sealed and opened with; this thread's own.
+  var engine: PacketEngine
+  var train = PacketTrain()
   /// What fell off.
   public internal(set) var counters = TunnelCounters()
 
@@ -29,14 +34,20 @@ public struct Tunnel: ~Copyable, Sendable {
   ///   - mtu: The largest packet inside; padding ends there.
   ///   - entropy: Where keys, indices and jitter come from.
   ///   - shard: Which of several tunnels of this node it is.
+  ///   - backend: What packets are sealed and opened with.
   public init(
     privateKey: NodePrivateKey,
     mtu: Int,
     entropy: Entropy,
-    shard: Shard = .only
+    shard: Shard = .only,
+    backend: PacketBackend = .boringSSL
   ) {
+    engine = PacketEngine(backend)
     local = LocalState(privateKey: privateKey, mtu: mtu, entropy: entropy, shard: shard)
   }
+
+  /// What packets are sealed and opened with.
+  public var backend: PacketBackend.Name { engine.backend }
 
   /// How many peers there are.
   public var peerCount: Int { peers.count }
@@ -66,9 +77,7 @@ public struct Tunnel: ~Copyable, Sendable {
     into effects: inout Effects
   ) {
     while let slot = deadlines.next(at: now) {
-      counters.timeoutsHandled &+= 1
-      guard !peers.slots[slot].isAsleep else { continue }
-      peers.slots[slot].called = nil
+      called[slot] = nil
       let moment = Moment(now: now, wall: wall)
       let abandoned = peers.slots[slot].handleTimers(at: moment, &local, into: &effects)
       counters.stagedAbandoned += UInt64(abandoned)
@@ -76,14 +85,11 @@ public struct Tunnel: ~Copyable, Sendable {
     }
   }
 
-  /// Sees to it that a peer is called when its first timer runs out, or sleeps if it has none.
+  /// Sees to it that a peer is called when its first timer runs out.
   mutating func schedule(_ slot: Int) {
-    guard !peers.slots[slot].isAsleep else { return }
-    guard let wanted = peers.slots[slot].timers.earliest else {
-      return peers.slots[slot].sleepIfIdle()
-    }
-    if let known = peers.slots[slot].called, known <= wanted { return }
-    peers.slots[slot].called = wanted
+    guard let wanted = peers.slots[slot].timers.earliest else { return }
+    if let known = called[slot], known <= wanted { return }
+    called[slot] = wanted
     deadlines.call(slot, at: wanted)
   }
 }

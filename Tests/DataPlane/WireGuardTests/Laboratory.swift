@@ -4,6 +4,7 @@ import Addressing
 import Bytes
 import Cryptography
 import Foundation
+import Glibc
 import Keys
 import Timing
 
@@ -23,11 +24,11 @@ final class TestNode {
   /// What its wall clock is ahead of the truth.
   var clockError = Duration.zero
 
-  init(_ number: Int64, seed: UInt64) {
+  init(_ number: Int64, seed: UInt64, backend: PacketBackend = .boringSSL) {
     id = PeerID(number)
     var entropy = Entropy(seed: seed)
     key = NodePrivateKey.generate(using: &entropy)
-    tunnel = Tunnel(privateKey: key, mtu: 1280, entropy: entropy)
+    tunnel = Tunnel(privateKey: key, mtu: 1280, entropy: entropy, backend: backend)
     source = Endpoint(IPAddress(192, 0, 2, UInt8(number)), port: 41641).discoveryBytes
   }
 
@@ -65,8 +66,15 @@ final class Laboratory {
   private var flights: [Flight] = []
   private var order = 0
 
-  init(seed: UInt64 = 1, configure: (inout PeerConfiguration, Int) -> Void = { _, _ in }) {
-    nodes = [TestNode(1, seed: seed &+ 100), TestNode(2, seed: seed &+ 200)]
+  init(
+    seed: UInt64 = 1,
+    backend: PacketBackend = .boringSSL,
+    configure: (inout PeerConfiguration, Int) -> Void = { _, _ in }
+  ) {
+    nodes = [
+      TestNode(1, seed: seed &+ 100, backend: backend),
+      TestNode(2, seed: seed &+ 200, backend: backend),
+    ]
     chance = Entropy(seed: seed)
     for index in 0...1 {
       let other = nodes[1 - index]
@@ -138,6 +146,45 @@ final class Laboratory {
     node.received.append(received)
     settle(index)
     return received
+  }
+
+  /// Gives datagrams to a node as they arrive together: all of one size but the last.
+  @discardableResult
+  func deliver(train bytes: [UInt8], segmentSize: Int, to index: Int) -> [Received] {
+    let node = nodes[index]
+    var bytes = bytes
+    let wall = wall(index)
+    var results: [Received] = []
+    var offset = 0
+    while offset < bytes.count {
+      let before = results.count
+      // SAFETY: the buffer is the array.
+      let taken = unsafe bytes.withUnsafeMutableBytes { buffer in
+        unsafe node.tunnel.receive(
+          train: UnsafeMutableRawBufferPointer(rebasing: buffer[offset...]),
+          segmentSize: segmentSize,
+          at: now,
+          timestamp: wall,
+          into: &node.effects,
+          results: &results
+        )
+      }
+      if taken == 0 {
+        let end = min(offset + segmentSize, bytes.count)
+        results.append(deliver(Array(bytes[offset..<end]), to: index))
+        offset = end
+        continue
+      }
+      for received in results[before...] {
+        if case .packet(_, let start, let count) = received {
+          node.delivered.append(Array(bytes[offset + start..<offset + start + count]))
+        }
+        node.received.append(received)
+        offset = min(offset + segmentSize, bytes.count)
+      }
+      settle(index)
+    }
+    return results
   }
 
   /// Puts on the wire what a node wants sent.
@@ -220,3 +267,18 @@ func vectorFile<Value: Decodable>(_ name: String) throws -> Value {
     .appendingPathComponent("../../../Fixtures/Vectors/\(name).json")
   return try JSONDecoder().decode(Value.self, from: Data(contentsOf: url))
 }
+
+/// Every backend that this machine can run: BoringSSL, and the library where it is usable.
+let usableBackends: [PacketBackend] = {
+  let choice = try? PacketBackendChoice {
+    guard let handle = unsafe dlopen(PacketBackend.libraryName, RTLD_NOW | RTLD_LOCAL) else {
+      return .failure(.notInstalled("no such file"))
+    }
+    let address = UInt(bitPattern: handle)
+    return .success { name in
+      unsafe dlsym(UnsafeMutableRawPointer(bitPattern: address), name).map { UInt(bitPattern: $0) }
+    }
+  }
+  guard let choice, choice.backend.name != .boringSSL else { return [.boringSSL] }
+  return [.boringSSL, choice.backend]
+}()

@@ -41,16 +41,12 @@ struct TransportHeader: Sendable {
     )
   }
 
-  /// Opens what follows the header in place; the number of plaintext bytes, or nil if not authentic.
-  func open(_ datagram: UnsafeMutableRawBufferPointer, with cipher: borrowing PacketCipher) -> Int?
-  {
-    guard let base = datagram.baseAddress else { return nil }
-    let sealed = datagram.count - Self.length
-    // SAFETY: the datagram has `length` + `sealed` bytes, of which the last are handed on.
-    guard unsafe cipher.open(base + Self.length, count: sealed, counter: counter) else {
-      return nil
-    }
-    return sealed - PacketCipher.tagCount
+  /// Writes the header; the caller vouches for 16 bytes at `buffer`.
+  func write(to buffer: UnsafeMutableRawPointer) {
+    // SAFETY: the writes end at byte 16.
+    unsafe buffer.storeBytes(of: Self.messageType.littleEndian, as: UInt32.self)
+    unsafe buffer.storeBytes(of: receiver.littleEndian, toByteOffset: 4, as: UInt32.self)
+    unsafe buffer.storeBytes(of: counter.littleEndian, toByteOffset: 8, as: UInt64.self)
   }
 
   /// Writes the header at `buffer`, seals the plaintext behind it in place and adds the tag.
@@ -61,10 +57,8 @@ struct TransportHeader: Sendable {
     plaintextCount: Int,
     with cipher: borrowing PacketCipher
   ) {
-    // SAFETY: the writes end at byte 16 and the cipher's at the end of what the caller vouches for.
-    unsafe buffer.storeBytes(of: Self.messageType.littleEndian, as: UInt32.self)
-    unsafe buffer.storeBytes(of: receiver.littleEndian, toByteOffset: 4, as: UInt32.self)
-    unsafe buffer.storeBytes(of: counter.littleEndian, toByteOffset: 8, as: UInt64.self)
+    // SAFETY: header and cipher write to no more than the caller vouches for.
+    unsafe write(to: buffer)
     unsafe cipher.seal(buffer + Self.length, count: plaintextCount, counter: counter)
   }
 

@@ -63,25 +63,34 @@ extension Peer {
     return true
   }
 
-  /// Opens a transport message in place.
-  mutating func open(
-    _ datagram: UnsafeMutableRawBufferPointer,
+  /// Takes an opened transport message; tells why not.
+  ///
+  /// - Parameters:
+  ///   - header: Its header.
+  ///   - count: Its length, header and tag included.
+  ///   - keys: What it was opened with.
+  ///   - isAuthentic: Whether it did open.
+  ///   - moment: Now.
+  ///   - local: What all peers share.
+  ///   - effects: Receives what to send in return.
+  mutating func conclude(
     _ header: TransportHeader,
+    count: Int,
+    keys: SessionKeys,
+    isAuthentic: Bool,
     at moment: Moment,
     _ local: inout LocalState,
     into effects: inout Effects
-  ) -> Session.Opening {
-    // SAFETY: the datagram is handed through.
-    guard
-      let (opening, isConfirmed) = unsafe sessions.open(
-        datagram,
-        header,
-        at: moment.now,
-        &local.receivers
-      )
-    else { return .refused(.unknownReceiver) }
-    guard case .plaintext(let count) = opening else { return opening }
-    status.bytesReceived &+= UInt64(count + TransportHeader.overhead)
+  ) -> DropReason? {
+    guard sessions.keys(of: header.receiver) === keys else { return .unknownReceiver }
+    let (refusal, isConfirmed) = sessions.conclude(
+      header,
+      isAuthentic: isAuthentic,
+      at: moment.now,
+      &local.receivers
+    )
+    if let refusal { return refusal }
+    status.bytesReceived &+= UInt64(count)
     timers.packetReceived(at: moment.now)
     if isConfirmed {
       completeHandshake(at: moment, into: &effects)
@@ -90,7 +99,7 @@ extension Peer {
     if sessions.shouldRenewWhenReceiving(at: moment.now) {
       initiate(isRetry: false, at: moment, &local, into: &effects)
     }
-    if count > 0 { timers.dataReceived(at: moment.now) }
-    return opening
+    if count > TransportHeader.overhead { timers.dataReceived(at: moment.now) }
+    return nil
   }
 }

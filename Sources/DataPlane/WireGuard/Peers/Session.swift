@@ -71,29 +71,24 @@ struct Session: Sendable {
     return true
   }
 
-  /// Opens a datagram in place: how many bytes of plaintext follow the header.
-  mutating func open(
-    _ datagram: UnsafeMutableRawBufferPointer,
-    _ header: TransportHeader,
-    at now: Instant
-  ) -> Opening {
-    guard now < expires else { return .refused(.expiredSession) }
-    guard header.counter < ProtocolConstants.rejectAfterMessages else {
-      return .refused(.exhaustedCounter)
-    }
-    // A duplicate costs no decryption; the window moves for authentic packets only.
-    guard window.isFresh(header.counter) else { return .refused(.replayed) }
-    // SAFETY: the datagram is handed through; the header's code bounds every access.
-    guard let count = unsafe header.open(datagram, with: keys.receiving) else {
-      return .refused(.notAuthentic)
-    }
-    window.insert(header.counter)
-    return .plaintext(count)
+  /// Why a datagram with this counter is not worth opening; nil when it is.
+  ///
+  /// A duplicate costs no decryption.
+  func refusal(of counter: UInt64, at now: Instant) -> DropReason? {
+    guard now < expires else { return .expiredSession }
+    guard counter < ProtocolConstants.rejectAfterMessages else { return .exhaustedCounter }
+    return window.isFresh(counter) ? nil : .replayed
   }
 
-  enum Opening {
-    case plaintext(Int)
-    case refused(DropReason)
+  /// Takes an opened datagram's counter, unless there is a reason not to.
+  ///
+  /// The window moves for authentic packets only.
+  mutating func conclude(_ counter: UInt64, isAuthentic: Bool, at now: Instant) -> DropReason? {
+    // Asked again: packets opened together with this one have moved the window since.
+    if let refusal = refusal(of: counter, at: now) { return refusal }
+    guard isAuthentic else { return .notAuthentic }
+    window.insert(counter)
+    return nil
   }
 
   /// Moves the send counter, for tests of its end.

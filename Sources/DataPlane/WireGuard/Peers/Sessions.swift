@@ -13,9 +13,6 @@ struct Sessions: Sendable {
   private(set) var previous: Session?
   private(set) var next: Session?
 
-  /// Whether there is none.
-  var isEmpty: Bool { current == nil && previous == nil && next == nil }
-
   /// Takes up a session that our initiation led to.
   ///
   /// One that waits for confirmation is kept for receiving: when both sides initiate at once, each
@@ -38,28 +35,49 @@ struct Sessions: Sendable {
     next = session
   }
 
-  /// Opens a datagram with the session that its index names; tells whether that was a confirmation.
-  mutating func open(
-    _ datagram: UnsafeMutableRawBufferPointer,
-    _ header: TransportHeader,
-    at now: Instant,
-    _ table: inout ReceiverTable
-  ) -> (opening: Session.Opening, isConfirmed: Bool)? {
-    // SAFETY: the datagram is handed through.
+  /// The keys of the session that goes by `index` with us.
+  func keys(of index: UInt32) -> SessionKeys? {
+    if current?.localIndex == index { return current?.keys }
+    if previous?.localIndex == index { return previous?.keys }
+    return next?.localIndex == index ? next?.keys : nil
+  }
+
+  /// Why a datagram is not worth opening; nil when it is.
+  func refusal(of header: TransportHeader, at now: Instant) -> DropReason? {
     if current?.localIndex == header.receiver {
-      return unsafe (current?.open(datagram, header, at: now)).map { ($0, false) }
+      return current?.refusal(of: header.counter, at: now) ?? nil
     }
     if previous?.localIndex == header.receiver {
-      return unsafe (previous?.open(datagram, header, at: now)).map { ($0, false) }
+      return previous?.refusal(of: header.counter, at: now) ?? nil
     }
-    guard next?.localIndex == header.receiver,
-      let opening = unsafe next?.open(datagram, header, at: now)
-    else { return nil }
-    guard case .plaintext = opening else { return (opening, false) }
+    guard next?.localIndex == header.receiver else { return .unknownReceiver }
+    return next?.refusal(of: header.counter, at: now) ?? nil
+  }
+
+  /// Takes an opened datagram; tells why not, and whether it confirmed the session that waited.
+  mutating func conclude(
+    _ header: TransportHeader,
+    isAuthentic: Bool,
+    at now: Instant,
+    _ table: inout ReceiverTable
+  ) -> (refusal: DropReason?, isConfirmed: Bool) {
+    let counter = header.counter
+    if current?.localIndex == header.receiver {
+      let refusal = current?.conclude(counter, isAuthentic: isAuthentic, at: now) ?? nil
+      return (refusal, false)
+    }
+    if previous?.localIndex == header.receiver {
+      let refusal = previous?.conclude(counter, isAuthentic: isAuthentic, at: now) ?? nil
+      return (refusal, false)
+    }
+    guard next?.localIndex == header.receiver else { return (.unknownReceiver, false) }
+    if let refusal = next?.conclude(counter, isAuthentic: isAuthentic, at: now) ?? nil {
+      return (refusal, false)
+    }
     release(&previous, &table)
     previous = current
     current = next.take()
-    return (opening, true)
+    return (nil, true)
   }
 
   /// A counter run of the session in use.
