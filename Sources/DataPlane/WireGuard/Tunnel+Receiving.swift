@@ -134,8 +134,8 @@ extension Tunnel {
   }
 
   private mutating func conclude(_ slot: Int, _ refusal: DropReason?) -> Received {
-    if let refusal { return counters.drop(refusal) }
     schedule(slot)
+    if let refusal { return counters.drop(refusal) }
     return .handshake(peers.slots[slot].id)
   }
 }

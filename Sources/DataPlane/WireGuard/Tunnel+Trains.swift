@@ -76,7 +76,7 @@ extension Tunnel {
     return leading.count
   }
 
-  /// Begins to open datagrams of one session; nil when nobody has the index that they name.
+  /// Begins to open datagrams of one session.
   ///
   /// - Parameters:
   ///   - datagrams: Transport messages behind each other; they stay until the run is finished.
@@ -84,6 +84,7 @@ extension Tunnel {
   ///   - count: How many; at most `OpeningRun.maximumCount`.
   ///   - receiver: The index that all of them name.
   ///   - now: Now.
+  /// - Returns: What any thread may open; nil when nobody has the index that they name.
   public func beginOpening(
     _ datagrams: UnsafeMutableRawBufferPointer,
     segmentSize: Int,

@@ -18,8 +18,6 @@ public struct Tunnel: ~Copyable, Sendable {
   var local: LocalState
   var peers = PeerTable()
   var allowedIPs = AllowedIPs()
-  /// For each peer the earliest call that is in `deadlines`.
-  var called: [Instant?] = []
   var deadlines = DeadlineQueue<Int>()
   /// What packets are sealed and opened with; this thread's own.
   var engine: PacketEngine
@@ -77,7 +75,9 @@ public struct Tunnel: ~Copyable, Sendable {
     into effects: inout Effects
   ) {
     while let slot = deadlines.next(at: now) {
-      called[slot] = nil
+      counters.timeoutsHandled &+= 1
+      guard !peers.slots[slot].isAsleep else { continue }
+      peers.slots[slot].called = nil
       let moment = Moment(now: now, wall: wall)
       let abandoned = peers.slots[slot].handleTimers(at: moment, &local, into: &effects)
       counters.stagedAbandoned += UInt64(abandoned)
@@ -85,11 +85,14 @@ public struct Tunnel: ~Copyable, Sendable {
     }
   }
 
-  /// Sees to it that a peer is called when its first timer runs out.
+  /// Sees to it that a peer is called when its first timer runs out, or sleeps if it has none.
   mutating func schedule(_ slot: Int) {
-    guard let wanted = peers.slots[slot].timers.earliest else { return }
-    if let known = called[slot], known <= wanted { return }
-    called[slot] = wanted
+    guard !peers.slots[slot].isAsleep else { return }
+    guard let wanted = peers.slots[slot].timers.earliest else {
+      return peers.slots[slot].sleepIfIdle()
+    }
+    if let known = peers.slots[slot].called, known <= wanted { return }
+    peers.slots[slot].called = wanted
     deadlines.call(slot, at: wanted)
   }
 }

@@ -63,7 +63,7 @@ extension Peer {
     return true
   }
 
-  /// Takes an opened transport message; tells why not.
+  /// Takes an opened transport message.
   ///
   /// - Parameters:
   ///   - header: Its header.
@@ -73,6 +73,7 @@ extension Peer {
   ///   - moment: Now.
   ///   - local: What all peers share.
   ///   - effects: Receives what to send in return.
+  /// - Returns: Why it is dropped; nil when it is taken.
   mutating func conclude(
     _ header: TransportHeader,
     count: Int,

@@ -13,6 +13,9 @@ struct Sessions: Sendable {
   private(set) var previous: Session?
   private(set) var next: Session?
 
+  /// Whether there is none.
+  var isEmpty: Bool { current == nil && previous == nil && next == nil }
+
   /// Takes up a session that our initiation led to.
   ///
   /// One that waits for confirmation is kept for receiving: when both sides initiate at once, each
