@@ -34,7 +34,7 @@ struct PolicyPropertyTests {
   @Test("Nodes see each other when one may send something to the other", arguments: 1...10)
   func visibility(seed: UInt64) throws {
     var entropy = Entropy(seed: seed + 1000)
-    for _ in 0..<6 {
+    for _ in 0..<3 {
       let world = RandomPolicy.world(using: &entropy)
       let text = RandomPolicy.text(using: &entropy)
       let compiled = try Policy(Array(text.utf8), for: world).compiled(for: world)
