@@ -220,6 +220,19 @@ let groups: [(folder: String, modules: [Module])] = [
     ]
   ),
   (
+    "Laboratory",
+    [
+      Module(
+        "Simulation",
+        on: [
+          "PacketPipeline", "Packets", "PacketFilter", "WireGuard", "Magicsock", "DERP", "STUN",
+          "ControlProtocol", "ControlSession", "Netmap", "LocalAPI", "NodeConfiguration",
+          "Coordination", "Addressing", "Keys", "Bytes", "Timing", "Cryptography",
+        ]
+      )
+    ]
+  ),
+  (
     "Commands",
     [
       Module(

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+import ControlProtocol
+import ControlSession
+import Cryptography
+import DERP
+import Keys
+import LocalAPI
+import Magicsock
+import Netmap
+import PacketPipeline
+import Timing
+
+/// One node: the real cores, and the state that its drivers would have.
+final class VirtualNode {
+  /// What a node did that costs something.
+  struct Economy: Hashable, Sendable {
+    /// How often a timer woke it.
+    var wakeups = 0
+    /// Discovery messages that it sent.
+    var discoveryMessages = 0
+    /// Handshake initiations that it sent.
+    var handshakes = 0
+    /// Requests to STUN servers.
+    var stunRequests = 0
+    /// Bytes that it sent through relays.
+    var relayedBytes = 0
+    /// Bytes that it sent directly.
+    var directBytes = 0
+
+    static func - (left: Economy, right: Economy) -> Economy {
+      Economy(
+        wakeups: left.wakeups - right.wakeups,
+        discoveryMessages: left.discoveryMessages - right.discoveryMessages,
+        handshakes: left.handshakes - right.handshakes,
+        stunRequests: left.stunRequests - right.stunRequests,
+        relayedBytes: left.relayedBytes - right.relayedBytes,
+        directBytes: left.directBytes - right.directBytes
+      )
+    }
+  }
+
+  /// Its connection to one relay region.
+  struct RelayLink {
+    var connection: ConnectionID?
+    var session: ClientSession?
+    var isUp = false
+    var lastUse: Instant
+    var backoff = Backoff(ceiling: .seconds(5))
+    /// What waits until it is up.
+    var waiting: [(destination: NodeKey, packet: [UInt8])] = []
+
+    /// How many packets wait at most; the oldest falls off.
+    static let maximumWaiting = 32
+  }
+
+  /// How it stands with the coordination server.
+  struct ControlLink {
+    var connection: ConnectionID?
+    var isConnected = false
+    var backoff = Backoff(ceiling: .seconds(30))
+    var lastReport: NodeReport?
+  }
+
+  static let port: UInt16 = 41_641
+
+  let index: Int
+  let host: HostID
+  let machineKey: MachineKey
+  let nodeKey: NodePrivateKey
+  let discoKey: DiscoPrivateKey
+  var pipeline: Pipeline
+  var effects = PipelineEffects()
+  var entropy: Entropy
+  var netmap = NetworkMap()
+  var preferences = Preferences()
+  var endpoints: [OwnEndpoint] = []
+  var report: Magicsock.NetcheckReport?
+  var home: RegionID?
+  var relays: [RegionID: RelayLink] = [:]
+  var control = ControlLink()
+  /// How far its wall clock is off.
+  var wallOffset = Duration.zero
+  var isAsleep = false
+  /// When it is woken next.
+  var wakeAt: Instant?
+  var economy = Economy()
+
+  init(index: Int, host: HostID, seed: UInt64) {
+    var entropy = Entropy(seed: seed)
+    (self.index, self.host) = (index, host)
+    machineKey = MachinePrivateKey.generate(using: &entropy).publicKey
+    nodeKey = NodePrivateKey.generate(using: &entropy)
+    discoKey = DiscoPrivateKey.generate(using: &entropy)
+    pipeline = Pipeline(
+      nodeKey: nodeKey,
+      discoKey: discoKey,
+      mtu: 1280,
+      joinsUDP: true,
+      entropy: Entropy(seed: entropy.next())
+    )
+    self.entropy = entropy
+  }
+
+  /// Its addresses in the network; empty until it was let in.
+  var addresses: [IPAddress] { netmap.selfNode?.addresses.map(\.address) ?? [] }
+
+  /// Its number in the network.
+  var peerID: PeerID? { netmap.selfNode.map { PeerID($0.id) } }
+
+  /// What it tells the coordination server of itself.
+  func makeReport() -> NodeReport {
+    var hostinfo = Hostinfo()
+    hostinfo.hostname = "node\(index)"
+    hostinfo.os = "linux"
+    var info = NetInfo()
+    info.preferredDERP = home?.rawValue ?? 0
+    info.workingUDP = report?.udp
+    info.mappingVariesByDestIP = report?.mappingVariesByDestination
+    hostinfo.netInfo = info
+    return NodeReport(
+      nodeKey: nodeKey.publicKey,
+      discoKey: discoKey.publicKey,
+      hostinfo: hostinfo,
+      endpoints: endpoints.map {
+        ReportedEndpoint($0.endpoint, ReportedEndpoint.Kind(rawValue: $0.kind.rawValue) ?? .unknown)
+      }
+    )
+  }
+}

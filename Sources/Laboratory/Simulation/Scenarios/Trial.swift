@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Timing
+
+/// One run of a scenario, and what is to be said of it.
+package struct Trial: Sendable {
+  /// What was found wrong; empty when all is well.
+  package private(set) var violations: [String] = []
+  /// How many questions were asked and answered.
+  package private(set) var talks = (asked: 0, answered: 0)
+  /// How many pairs ended with a direct path, and how many with a relayed one.
+  package private(set) var pairs = (direct: 0, relayed: 0)
+
+  /// A node that nobody talks to sends at most this many discovery messages a minute.
+  static let discoveryBudget = 0
+  /// A node that nobody talks to begins at most this many handshakes a minute.
+  static let handshakeBudget = 0
+  /// A node that nobody talks to asks at most this many STUN servers a minute.
+  static let stunBudget = 0
+  /// A node that nobody talks to is woken by its timers at most this often a minute.
+  static let wakeupBudget = 2
+
+  /// Runs a scenario with a seed, and judges.
+  package init(_ scenario: Scenario, seed: UInt64, trace: ((Instant, String) -> Void)? = nil) {
+    let world = World(scenario.topology, seed: seed)
+    world.trace = trace
+    let begin = world.now
+    for planned in scenario.changes { world.plan(planned.change, after: planned.after) }
+    let pairs = Self.pairs(scenario.topology.nodes.count)
+    let restless = Scenario.start + Scenario.unrest + Scenario.recovery
+    Self.planTalks(in: world, among: pairs, from: .seconds(5), until: restless, every: .seconds(3))
+    world.run(until: begin + restless)
+    let watchedFrom = world.oracle.talks.count
+    Self.planTalks(in: world, among: pairs, from: .zero, until: Scenario.watch, every: .seconds(1))
+    world.run(for: Scenario.watch + .seconds(5))
+    judgeLiveness(of: pairs, in: world, since: watchedFrom)
+    judgeEconomy(of: world)
+    violations += world.oracle.violations
+    talks.asked = world.oracle.talks.count
+    talks.answered = world.oracle.talks.count { $0.answeredAt != nil }
+  }
+
+  private static func pairs(_ count: Int) -> [(Int, Int)] {
+    (0..<count).flatMap { one in (0..<count).filter { $0 != one }.map { (one, $0) } }
+  }
+
+  private static func planTalks(
+    in world: World,
+    among pairs: [(Int, Int)],
+    from: Duration,
+    until: Duration,
+    every: Duration
+  ) {
+    var at = from
+    while at < until {
+      for (one, other) in pairs { world.planTalk(from: one, to: other, after: at) }
+      at = at + every
+    }
+  }
+
+  /// Every permitted pair talks, directly exactly where its NATs allow it.
+  private mutating func judgeLiveness(
+    of pairs: [(Int, Int)],
+    in world: World,
+    since first: Int
+  ) {
+    for (one, other) in pairs where !world.oracle.isRemoved(one) && !world.oracle.isRemoved(other) {
+      let watched = world.oracle.talks[first...].filter { $0.from == one && $0.to == other }
+      let answered = watched.filter { $0.answeredAt != nil }
+      let isDirect = world.isDirect(from: one, to: other)
+      let expected = world.expectation(one, other)
+      if isDirect { self.pairs.direct += 1 } else { self.pairs.relayed += 1 }
+      if answered.count * 2 < watched.count {
+        violations.append(
+          "node\(one) asked node\(other) \(watched.count) times in peace, answered: \(answered.count)"
+        )
+      }
+      if expected == .direct, !isDirect {
+        violations.append("node\(one) has no direct path to node\(other), though the NATs allow it")
+      }
+      if expected == .relayed, isDirect {
+        violations.append("node\(one) has a direct path to node\(other), which cannot be")
+      }
+    }
+  }
+
+  /// Nodes that nobody talks to are quiet.
+  private mutating func judgeEconomy(of world: World) {
+    world.run(for: Scenario.calm)
+    let before = world.topology.nodes.indices.map { world.economy(of: $0) }
+    world.run(for: Scenario.calm)
+    let minutes = Int(Scenario.calm.components.seconds / 60)
+    for node in world.topology.nodes.indices {
+      let spent = world.economy(of: node) - before[node]
+      for (what, count, budget) in [
+        ("discovery messages", spent.discoveryMessages, Self.discoveryBudget),
+        ("handshakes", spent.handshakes, Self.handshakeBudget),
+        ("requests to STUN servers", spent.stunRequests, Self.stunBudget),
+        ("wake-ups", spent.wakeups, Self.wakeupBudget),
+      ] where count > budget * minutes {
+        violations.append("node\(node) is idle: \(count) \(what) in \(minutes) minutes")
+      }
+    }
+  }
+}

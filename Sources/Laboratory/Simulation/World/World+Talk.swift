@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+import Bytes
+import Keys
+import LocalAPI
+import Magicsock
+import PacketPipeline
+import Packets
+import Timing
+import WireGuard
+
+/// What the hosts behind the nodes say to each other: questions, each answered by the same bytes.
+extension World {
+  private static let questionPort: UInt16 = 7
+
+  /// A node's host asks another's.
+  func talk(from: VirtualNode, to: VirtualNode) {
+    let id = oracle.asked(from: from.index, to: to.index, at: now)
+    guard !from.isAsleep, internet.hosts[from.host.index].isUp,
+      let packet = Self.packet(id, isAnswer: false, from: from, to: to)
+    else { return }
+    hand(packet, fromHostOf: from)
+  }
+
+  private func hand(_ packet: [UInt8], fromHostOf node: VirtualNode) {
+    var packet = packet
+    let moment = moment(of: node)
+    packet.withPacketBytes {
+      node.pipeline.outbound($0, offload: .none, at: moment, into: &node.effects)
+    }
+    perform(node)
+  }
+
+  /// A node's host receives a packet out of the tunnel.
+  func deliver(_ packet: [UInt8], to node: VirtualNode) {
+    var bytes = packet
+    let (view, content) = bytes.withPacketBytes { buffer in
+      let view = PacketView(buffer)
+      let start = min(view.transportOffset + 8, view.length)
+      return (view, buffer.slice(start..<view.length).array)
+    }
+    guard view.kind == .udp, let talk = Oracle.Content(content) else { return }
+    let sender = nodes.first { $0.addresses.contains(view.source) }
+    let isShielded = node.preferences.shieldsUp
+    oracle.delivered(talk, from: sender?.index, to: node.index, isShielded: isShielded, at: now)
+    guard let sender else { return }
+    if talk.isAnswer {
+      oracle.answered(talk.id, isDirect: isDirect(from: node, to: sender), at: now)
+    } else if let answer = Self.packet(talk.id, isAnswer: true, from: node, to: sender) {
+      hand(answer, fromHostOf: node)
+    }
+  }
+
+  private static func packet(
+    _ id: UInt64,
+    isAnswer: Bool,
+    from: VirtualNode,
+    to: VirtualNode
+  ) -> [UInt8]? {
+    guard let source = from.addresses.first, let destination = to.addresses.first else {
+      return nil
+    }
+    let content = Oracle.Content(id: id, isAnswer: isAnswer).bytes
+    var datagram = ByteWriter()
+    datagram.bigEndian(isAnswer ? questionPort : 40_000)
+    datagram.bigEndian(isAnswer ? 40_000 : questionPort)
+    datagram.bigEndian(UInt16(8 + content.count))
+    datagram.bigEndian(UInt16(0))
+    datagram.write(content)
+    return IPPacket.build(from: source, to: destination, proto: .udp, payload: datagram.bytes)
+  }
+
+  // MARK: Looking
+
+  /// Whether what one node sends to another goes directly now.
+  func isDirect(from: VirtualNode, to: VirtualNode) -> Bool {
+    guard let peer = to.peerID else { return false }
+    let path = from.pipeline.status(at: now).peers[peer]?.path
+    return path?.direct != nil && path?.isTrusted == true
+  }
+
+  /// Whether what one node sends to another goes directly now.
+  package func isDirect(from: Int, to: Int) -> Bool { isDirect(from: nodes[from], to: nodes[to]) }
+
+  /// What a node did so far that costs something.
+  func economy(of node: Int) -> VirtualNode.Economy { nodes[node].economy }
+}
