@@ -49,8 +49,8 @@ class PinnedHost(Host):
 class Bed:
     """Hosts, tunnels, and what loads need to know of them."""
 
-    def __init__(self, hosts, mtu):
-        self.hosts, self.mtu = hosts, mtu
+    def __init__(self, hosts, mtu, directory):
+        self.hosts, self.mtu, self.directory = hosts, mtu, directory
         self.a, self.b = hosts["a"], hosts["b"]
         self.tunnels = {}
 
@@ -65,7 +65,7 @@ def bed(directory, rivals, mtu=1280, pinned=False, handshake_keys=()):
     """A bed with its tunnels up."""
     directory.mkdir(parents=True, exist_ok=True)
     with hosts(pinned) as made:
-        ready = Bed(made, mtu)
+        ready = Bed(made, mtu, directory)
         ready.tunnels[OURS] = ours(made, directory, mtu, handshake_keys)
         for index, rival in enumerate(rivals):
             ready.tunnels[rival.label] = theirs(made, directory, rival, index, mtu, handshake_keys)

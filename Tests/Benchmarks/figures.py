@@ -8,7 +8,7 @@ import dataclasses, pathlib, shutil, sys, time, traceback
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
 from harness import BINARIES
 from bed import OURS
-import loads
+import loads, shares
 
 MORE, LESS = "more", "less"
 OFFERED = (25_000, 50_000, 100_000, 200_000, 400_000)
@@ -194,10 +194,32 @@ def handshakes(bed, settings):
     return [case]
 
 
+def profile(bed, settings):
+    """Where our processor time goes: not a comparison, hence measured once."""
+    if not shares.is_possible():
+        print("profile: perf is not installed")
+        return []
+    tunnel, cases = bed.tunnels[OURS], []
+    for load in ("TCP, one flow", "UDP, 64 bytes, 200 thousand a second"):
+        seconds = max(3, settings.seconds)
+        recordings = {end: shares.Recording(bed.directory, f"{len(cases)}{end}", pid, seconds)
+                      for end, pid in zip(("sender", "receiver"), tunnel.pids)}
+        if load.startswith("TCP"):
+            loads.bulk(bed, tunnel, seconds)
+        else:
+            loads.datagrams(bed, tunnel, 64, 200_000, seconds)
+        for end, recording in recordings.items():
+            percent, functions = recording.shares()
+            cases.append(Case("profile", f"{load}: {end}", LESS, values={kind: [part] for kind, part in percent.items()},
+                              kind="shares"))
+            print(f"{load}: {end}: " + "; ".join(f"{name} {part:g}" for part, name in functions), flush=True)
+    return cases
+
+
 #: Which figures are measured on which bed, in this order.
 BEDS = [
     (None, [size]),
-    ({"mtu": 1280}, [memory, veth, ping, tcp, udp]),
+    ({"mtu": 1280}, [memory, veth, ping, tcp, udp, profile]),
     ({"mtu": 1420}, [tcp_1420]),
     ({"mtu": 1280, "pinned": True}, [pinned]),
     ({"mtu": 1280, "handshakes": True}, [handshakes]),

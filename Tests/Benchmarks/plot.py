@@ -102,11 +102,12 @@ def curves(canvas, x, y, height, title, rows, everyone):
     """What arrives of what is offered, one line for each daemon."""
     arrived = lambda line, label: line["offered"] * line["arrived"][label][0]
     top = max(arrived(line, label) for line in rows for label in everyone)
-    step = PANEL / max(1, len(rows) - 1)
+    width = PANEL - 36
+    step = width / max(1, len(rows) - 1)
     canvas.text(x, y - 10, title, "head")
     for part in range(5):
         at = y + height - height * part / 4
-        canvas.line(x, at, x + PANEL, at, "grid")
+        canvas.line(x, at, x + width, at, "grid")
     for index, line in enumerate(rows):
         canvas.text(x + index * step, y + height + 15, f"{line['offered'] / 1000:g}k", "faint", "middle")
     for label in reversed(everyone):
@@ -132,9 +133,9 @@ def short(name):
 
 def legend(canvas, x, y, entries):
     for colour, words in entries:
-        canvas.box(x, y - 9, 14, 10, colour, 2)
-        canvas.text(x + 20, y, words)
-        x += 34 + 7.2 * len(words)
+        canvas.box(x, y - 9, 12, 10, colour, 2)
+        canvas.text(x + 16, y, words)
+        x += 32 + 6.6 * len(words)
 
 
 def draw(published):
@@ -167,10 +168,12 @@ def draw(published):
     for size, rows in curve.items():
         if rows:
             place = x + PANEL + GAP + 8
-            curves(canvas, place, at, 118, f"UDP, {size} bytes: arriving, by datagrams a second offered", rows, [ours, *labels])
+            curves(canvas, place, at, 118, f"UDP, {size} bytes: arriving, by offered a second", rows, [ours, *labels])
             at += 176
     if at > y:
-        legend(canvas, x + PANEL + GAP + 8, at - 22, [(colour_of(label, [ours, *labels]), label) for label in [ours, *labels]])
+        for index, label in enumerate([ours, *labels]):
+            legend(canvas, x + PANEL + GAP + 8, at - 20 + 16 * index, [(colour_of(label, [ours, *labels]), label)])
+        at += 16 * len(labels)
     bottom = max(bottom, at) + 14
     body = "\n".join(canvas.shapes)
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom:.0f}" width="{WIDTH}" height="{bottom:.0f}" '

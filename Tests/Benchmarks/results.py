@@ -153,6 +153,10 @@ def markdown(published):
     if rows := of_kind("wire"):
         text += "\n## Against the plain wire\n\nOne flow through the tunnel, as a part of one flow past it.\n\n"
         text += table(["", *everyone], [[line["name"], *[cell(line["shareOfWire"][label]) for label in everyone]] for line in rows])
+    if rows := of_kind("shares"):
+        kinds = list(rows[0]["values"])
+        text += "\n## Where our processor time goes\n\nPercent of the daemon's samples.\n\n"
+        text += table(["", *kinds], [[line["name"], *[f"{line['values'][kind][0]:.0f}" for kind in kinds]] for line in rows])
     if rows := of_kind("megabytes"):
         text += "\n## Megabytes\n\nThe goals: 12 resident when idle, 25 under load, 15 on disk.\n\n"
         text += table(["", *everyone], [[line["name"], *[cell(line["values"][label], 1) for label in everyone]] for line in rows])
