@@ -43,6 +43,12 @@ extension Pipeline {
     let size = segmentSize > 0 ? segmentSize : buffer.count
     var offset = 0
     while offset < buffer.count {
+      let rest = buffer.slice(offset..<buffer.count)
+      let taken = openTrain(rest, size, &run, at: moment, into: &effects)
+      if taken > 0 {
+        offset = min(offset + taken * size, buffer.count)
+        continue
+      }
       let end = min(offset + size, buffer.count)
       receive(buffer.slice(offset..<end), &run, at: moment, into: &effects)
       offset = end
@@ -75,15 +81,47 @@ extension Pipeline {
     )
   }
 
+  /// Whether what comes from there is worth a look: a relay also carries strangers' packets.
+  private func isKnown(_ source: PacketSource) -> Bool {
+    if case .relay(_, let key) = source { paths.peer(with: key) != nil } else { true }
+  }
+
+  /// Opens the transport messages at the front of `datagrams` together.
+  ///
+  /// - Returns: How many there were; the rest is for `receive`.
+  private mutating func openTrain(
+    _ datagrams: PacketBytes,
+    _ size: Int,
+    _ run: inout Run,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) -> Int {
+    guard isKnown(run.source) else { return 0 }
+    opened.removeAll(keepingCapacity: true)
+    // SAFETY: the window covers `count` bytes, and the call keeps nothing.
+    let taken = unsafe tunnel.receive(
+      train: UnsafeMutableRawBufferPointer(start: datagrams.pointer, count: datagrams.count),
+      segmentSize: size,
+      at: moment.now,
+      timestamp: moment.wall,
+      into: &tunnelEffects,
+      results: &opened
+    )
+    for index in 0..<taken {
+      let start = index * size
+      let datagram = datagrams.slice(start..<min(start + size, datagrams.count))
+      conclude(opened[index], of: datagram, &run, at: moment, into: &effects)
+    }
+    return taken
+  }
+
   private mutating func open(
     _ datagram: PacketBytes,
     _ run: inout Run,
     at moment: Moment,
     into effects: inout PipelineEffects
   ) {
-    if case .relay(_, let key) = run.source, paths.peer(with: key) == nil {
-      return counters.drop(InboundDrop.unknownPeer)
-    }
+    guard isKnown(run.source) else { return counters.drop(InboundDrop.unknownPeer) }
     let isTransport = datagram[0] == 4
     if !isTransport, run.cookieSource.isEmpty { run.cookieSource = Self.cookieSource(run.source) }
     // SAFETY: the window covers `count` bytes, and the call keeps nothing.
@@ -98,6 +136,17 @@ extension Pipeline {
       effects.messages.append(.init(bytes: reply.bytes, destination: run.source))
     }
     tunnelEffects.replies.removeAll()
+    conclude(received, of: datagram, &run, at: moment, into: &effects)
+  }
+
+  /// Goes on with what became of a datagram.
+  private mutating func conclude(
+    _ received: Received,
+    of datagram: PacketBytes,
+    _ run: inout Run,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
     switch received {
     case .packet(let peer, let offset, let count):
       noteAuthenticated(peer, &run, at: moment)
@@ -164,7 +213,7 @@ extension Pipeline {
   }
 
   /// What names the sender in the cookies of the handshake: address and port, or key.
-  private static func cookieSource(_ source: PacketSource) -> [UInt8] {
+  static func cookieSource(_ source: PacketSource) -> [UInt8] {
     switch source {
     case .direct(let endpoint): endpoint.discoveryBytes
     case .relay(_, let key): key.bytes

@@ -112,6 +112,7 @@ extension Pipeline {
       }
       peers[peer]?.discoKey = key
       paths.learnDiscoKey(key, of: peer, at: moment.now, into: &pathEffects)
+      if !shard.isOnly { effects.events.append(.discoKeyLearned(peer, key)) }
     case .reject(let reject): effects.events.append(.rejected(reject, by: peer))
     case nil: counters.drop(Counters.InboundDrop.unreadableMessage)
     }

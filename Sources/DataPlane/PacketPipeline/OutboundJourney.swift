@@ -8,7 +8,7 @@ package import Packets
 import Timing
 import WireGuard
 
-/// The journey of an outgoing packet: intercept, route, filter, cut, seal, path.
+/// The journey of an outgoing packet: intercept, route, [hand over,] filter, cut, seal, path.
 ///
 /// The unit is what the host hands over: one packet, or a super-packet of one flow that is judged and
 /// routed once and then cut and sealed in one pass over its bytes.
@@ -37,6 +37,10 @@ extension Pipeline {
     }
     guard let peer = tunnel.peer(for: view.destination) else {
       return counters.drop(OutboundDrop.noRoute)
+    }
+    if !shard.isOnly, shard.owner(of: peer) != shard.index {
+      effects.foreignOwner = shard.owner(of: peer)
+      return
     }
     if case .drop(let reason) = filter.outbound(view, flows: &flows) {
       return counters.dropOutbound(reason)
@@ -116,9 +120,12 @@ extension Pipeline {
     // What has no way is dropped before it costs a cipher.
     guard !flow.way.isEmpty else { return counters.drop(OutboundDrop.noPath, count: count) }
     let start = effects.arena.used
-    for index in 0..<count {
-      guard seal(index, of: packet, segmenter, run, &effects) else {
-        counters.drop(OutboundDrop.tooLarge, count: count - index)
+    var next = 0
+    while next < count {
+      let wanted = next..<min(next + Tunnel.trainLength, count)
+      next += seal(wanted, of: packet, segmenter, run, &effects)
+      guard next == wanted.upperBound else {
+        counters.drop(OutboundDrop.tooLarge, count: count - next)
         break
       }
     }
@@ -130,23 +137,40 @@ extension Pipeline {
     dispatch(sealed, segmentSize: size, flow, ecn, into: &effects)
   }
 
-  /// Cuts and seals one segment at the end of the arena.
+  /// Cuts segments at the end of the arena and seals them together.
+  ///
+  /// All but the last segment of a packet have one length.
+  ///
+  /// - Returns: How many fitted.
   private mutating func seal(
-    _ index: Int,
+    _ segments: Range<Int>,
     of packet: PacketBytes,
     _ segmenter: Segmenter,
     _ run: SealingRun,
     _ effects: inout PipelineEffects
-  ) -> Bool {
-    let length = segmenter.length(of: index)
-    let padded = Padding.paddedLength(length, mtu: mtu)
-    guard let range = effects.arena.take(padded + Self.overhead) else { return false }
-    let slot = effects.arena.bytes.slice(range)
-    segmenter.write(index, of: packet, to: slot.slice(Self.headerRoom..<Self.headerRoom + length))
-    slot.clear(Self.headerRoom + length..<Self.headerRoom + padded)
-    // SAFETY: the slot has room for header, padded packet and tag.
-    unsafe tunnel.seal(run, index: index, buffer: slot.pointer, plaintextCount: padded)
-    return true
+  ) -> Int {
+    let start = effects.arena.used
+    var (end, last) = (segments.lowerBound, 0)
+    for index in segments {
+      let length = segmenter.length(of: index)
+      let padded = Padding.paddedLength(length, mtu: mtu)
+      guard let range = effects.arena.take(padded + Self.overhead) else { break }
+      let slot = effects.arena.bytes.slice(range)
+      segmenter.write(index, of: packet, to: slot.slice(Self.headerRoom..<Self.headerRoom + length))
+      slot.clear(Self.headerRoom + length..<Self.headerRoom + padded)
+      (end, last) = (index + 1, padded)
+    }
+    guard end > segments.lowerBound else { return 0 }
+    let first = segmenter.length(of: segments.lowerBound)
+    // SAFETY: every slot has room for header, padded packet and tag, and they lie behind each other.
+    unsafe tunnel.seal(
+      run,
+      segments.lowerBound..<end,
+      at: effects.arena.bytes.slice(start..<effects.arena.used).pointer,
+      plaintextCount: Padding.paddedLength(first, mtu: mtu),
+      lastPlaintextCount: last
+    )
+    return end - segments.lowerBound
   }
 
   /// Copies packets that must wait for a session.

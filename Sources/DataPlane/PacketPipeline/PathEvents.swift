@@ -16,7 +16,8 @@ extension Magicsock.Effects {
       + httpsProbes.map { .httpsProbeWanted($0) }
       + resolutions.map { .resolutionWanted($0) }
       + pingResults.map { $0.pipelineEvent }
-      + traces.map { .pathTrace($0) }
+      + traces.map { .pathTrace($0) } + wants.map { .wanted($0) }
+      + freshEndpoints.map { .endpointsFresh($0) }
   }
 }
 

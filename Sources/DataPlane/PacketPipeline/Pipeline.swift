@@ -8,7 +8,7 @@ import Magicsock
 import PacketFilter
 package import Packets
 package import Timing
-import WireGuard
+package import WireGuard
 
 /// The data plane of one node: everything that happens to a packet between the host and the network.
 ///
@@ -61,6 +61,7 @@ package struct Pipeline: ~Copyable {
   var nodeKey: NodePrivateKey
   let discoKey: DiscoKey
   let mtu: Int
+  let shard: Shard
   /// What may be joined for the host; less, once it refused to take it.
   package var joining: Joining
   var joiner = Joiner()
@@ -68,6 +69,8 @@ package struct Pipeline: ~Copyable {
   var recalled: OutboundFlow?
   var pings: PingTable
   var tunnelEffects = WireGuard.Effects()
+  /// What became of the datagrams that were opened last; kept for its memory.
+  var opened: [Received] = []
   var pathEffects = Magicsock.Effects()
   /// The last handshake message to each peer that found no path: it goes as soon as there is one.
   var waitingHandshakes: [PeerID: WaitingHandshake] = [:]
@@ -82,19 +85,22 @@ package struct Pipeline: ~Copyable {
   ///   - mtu: The largest packet in the tunnel.
   ///   - joinsUDP: Whether the TUN device takes super-packets of UDP.
   ///   - entropy: Where random numbers come from.
+  ///   - shard: Which of this node's pipelines it is.
   package init(
     nodeKey: NodePrivateKey,
     discoKey: DiscoPrivateKey,
     mtu: Int,
     joinsUDP: Bool,
-    entropy: Entropy
+    entropy: Entropy,
+    shard: Shard = .only
   ) {
-    tunnel = Tunnel(privateKey: nodeKey, mtu: mtu, entropy: entropy)
+    tunnel = Tunnel(privateKey: nodeKey, mtu: mtu, entropy: entropy, shard: shard)
     paths = MagicSocket(nodeKey: nodeKey.publicKey, discoKey: discoKey, entropy: entropy)
     pings = PingTable(entropy: entropy)
     self.nodeKey = nodeKey
     self.discoKey = discoKey.publicKey
-    self.mtu = mtu
+    (self.mtu, self.shard) = (mtu, shard)
+    if !shard.isOnly { paths.share(leads: shard.index == 0) }
     joining = joinsUDP ? .all : .tcp
   }
 

@@ -57,6 +57,9 @@ package struct PipelineEffects: ~Copyable {
   package var hostPackets: [[UInt8]] = []
   /// What others should know.
   package var events: [PipelineEvent] = []
+  /// The shard that owns the peer of the packet just taken from the host, if that is another one: then
+  /// nothing was done with the packet, and the driver hands it over at once.
+  package var foreignOwner: Int?
   var arena = Arena()
 
   /// Nothing to do.

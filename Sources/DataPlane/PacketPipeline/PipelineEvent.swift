@@ -26,6 +26,12 @@ package enum PipelineEvent: Hashable, Sendable {
   case httpsProbeWanted(Magicsock.Effects.HTTPSProbe)
   /// A name whose addresses are wanted; answer with `resolved`.
   case resolutionWanted(String)
+  /// What this shard wants of the first one.
+  case wanted(MagicSocket.Want)
+  /// Where this node may be reached, as the first shard just found; for the others.
+  case endpointsFresh([OwnEndpoint])
+  /// A peer told its discovery key; for the first of several shards.
+  case discoKeyLearned(PeerID, DiscoKey)
   /// What path finding did, for logs.
   case pathTrace(Magicsock.Effects.Trace)
 }

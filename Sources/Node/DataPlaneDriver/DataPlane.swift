@@ -9,7 +9,7 @@ package import PacketPipeline
 import Synchronization
 import Timing
 
-/// The data plane of a running node: its thread, its relay connections and its probes.
+/// The data plane of a running node: its threads, its relay connections and its probes.
 ///
 /// The rest of the node tells it what should be true (`apply`, `networkChanged`), asks it (`status`,
 /// `ping`, `netcheck`) and listens to `events`. Nothing here waits for packets.
@@ -18,7 +18,7 @@ package final class DataPlane: Sendable {
   private static let maximumEvents = 1024
 
   private struct State {
-    var thread: DataThread?
+    var isStarted = false
     var tasks: [Task<Void, Never>] = []
   }
 
@@ -32,9 +32,9 @@ package final class DataPlane: Sendable {
   package let isPortSubstituted: Bool
 
   private let options: DataPlaneOptions
-  private let devices: Mutex<HostDevices?>
-  private let mailbox: Mailbox
-  private let wake: WakeSignal
+  private let devices: SharedDevices
+  private let shards: Shards
+  private let placement: Placement?
   private let relays: RelayConnections
   private let outboxes = RelayOutboxes()
   private let probes: ProbeRunner
@@ -47,38 +47,38 @@ package final class DataPlane: Sendable {
   ///
   /// - Throws: `HostError` that says what is in the way and what to do.
   package init(_ options: DataPlaneOptions, logger: Logger) throws(HostError) {
-    let devices = try HostDevices.open(options)
-    wake = try WakeSignal()
-    mailbox = Mailbox(wake)
-    interfaceName = devices.tun.name
-    port = devices.v4.localEndpoint.port
-    isPortSubstituted = options.port != 0 && devices.v4.localEndpoint.port != options.port
+    devices = try SharedDevices(options)
+    shards = try Shards(count: options.shards)
+    (interfaceName, port) = devices.withFirst { ($0.tun.name, $0.v4.localEndpoint.port) }
+    isPortSubstituted = options.port != 0 && port != options.port
+    placement =
+      options.shards > 1
+      ? Placement(count: options.shards, shards.directory, devices.takeSteering()) : nil
     (events, report) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(Self.maximumEvents))
     relays = RelayConnections(
       nodeKey: options.nodeKey,
       mark: options.mark,
       outboxes: outboxes,
-      mailbox: mailbox,
+      post: shards.post,
       report: report,
       logger: logger
     )
-    probes = ProbeRunner(mailbox: mailbox, mark: options.mark)
-    self.devices = Mutex(devices)
+    probes = ProbeRunner(post: shards.post, mark: options.mark)
     (self.options, self.logger) = (options, logger)
   }
 
   deinit {
-    mailbox.post(.stop)
+    shards.post.post(.stop)
     for task in state.withLock({ $0.tasks }) { task.cancel() }
   }
 
-  /// Starts the thread, the relay connections and the probes; once.
+  /// Starts the threads, the relay connections and the probes; once.
   package func start() throws(HostError) {
-    let thread = try startThread()
+    try startThreads()
     let (relays, probes, outboxes) = (relays, probes, outboxes)
     state.withLock { state in
-      precondition(state.thread == nil, "a data plane is started once")
-      state.thread = thread
+      precondition(!state.isStarted, "a data plane is started once")
+      state.isStarted = true
       state.tasks = [
         Task { await relays.run(outboxes.wants) },
         Task { await probes.run() },
@@ -86,35 +86,31 @@ package final class DataPlane: Sendable {
     }
   }
 
-  private func startThread() throws(HostError) -> DataThread {
-    guard let devices = devices.withLock({ $0.take() }) else {
-      preconditionFailure("a data plane is started once")
-    }
+  private func startThreads() throws(HostError) {
     let ways = DataPlaneThread.Ways(
       relays: outboxes,
-      report: { [questions, probes, relays, report] in
-        Self.dispatch($0, questions, probes, relays, report)
+      post: shards.post,
+      report: { [shards, questions, probes, relays, report] in
+        Self.dispatch($0, shards, questions, probes, relays, report)
       },
       interfaceLost: { [report] in report.yield(.interfaceLost($0)) }
     )
-    let loop = Mutex<DataPlaneThread?>(
-      try DataPlaneThread(devices, options, mailbox: mailbox, wake: wake, ways: ways)
-    )
-    let (mailbox, questions) = (mailbox, questions)
-    return try DataThread(name: "data-\(interfaceName)") {
-      if var thread = loop.withLock({ $0.take() }) { thread.run() }
-      for mail in mailbox.close() {
-        if case .status(let continuation) = mail { continuation.resume(returning: nil) }
-      }
-      questions.close()
-    }
+    let questions = questions
+    try shards.start(devices, options, named: interfaceName, ways) { questions.close() }
   }
 
   // MARK: What should be true
 
   /// Makes `configuration` true.
   package func apply(_ configuration: PipelineConfiguration) async {
-    mailbox.post(.apply(configuration))
+    if let placement {
+      let (parts, routes) = placement.divide(configuration)
+      for (shard, part) in parts.enumerated() {
+        shards.post.post(.apply(part, routes: routes), to: shard)
+      }
+    } else {
+      shards.post.post(.apply(configuration, routes: nil), to: 0)
+    }
     await relays.apply(configuration.relayMap, nodeKey: configuration.nodeKey)
   }
 
@@ -125,18 +121,14 @@ package final class DataPlane: Sendable {
   ///   - isMajor: Whether paths are void: another default route or address, or a long sleep.
   ///   - isUp: Whether any link is up.
   package func networkChanged(addresses: [IPAddress], isMajor: Bool, isUp: Bool = true) async {
-    mailbox.post(.networkChanged(addresses: addresses, isMajor: isMajor, isUp: isUp))
+    shards.post.post(.networkChanged(addresses: addresses, isMajor: isMajor, isUp: isUp))
     if isMajor { await relays.networkChanged(addresses, isUp: isUp) }
   }
 
   // MARK: Questions
 
   /// What it did and knows now; nil once it has stopped.
-  package func status() async -> DataPlaneStatus? {
-    await withCheckedContinuation { continuation in
-      if !mailbox.post(.status(continuation)) { continuation.resume(returning: nil) }
-    }
-  }
+  package func status() async -> DataPlaneStatus? { await shards.status() }
 
   /// Pings a peer.
   ///
@@ -152,14 +144,15 @@ package final class DataPlane: Sendable {
     size: Int = 0,
     timeout: Duration = .seconds(5)
   ) async -> Result<PingReply, PingFailure> {
-    await questions.ping(timeout: timeout) { [mailbox] id in
-      mailbox.post(.ping(peer, kind, id: id, size: size))
+    await questions.ping(timeout: timeout) { [shards] id in
+      shards.post.post(.ping(peer, kind, id: id, size: size))
     }
   }
 
   /// Looks at the network anew and tells what was found; nil when that takes too long.
   package func netcheck(timeout: Duration = .seconds(15)) async -> NetcheckReport? {
-    await questions.netcheck(timeout: timeout) { [mailbox] in mailbox.post(.netcheck(isFull: true))
+    await questions.netcheck(timeout: timeout) { [shards] in
+      shards.post.post(.netcheck(isFull: true))
     }
   }
 
@@ -167,27 +160,28 @@ package final class DataPlane: Sendable {
 
   /// Ends everything; the interface goes away with it.
   package func shutdown() async {
-    let (thread, tasks) = state.withLock { ($0.thread, $0.tasks) }
+    let tasks = state.withLock(\.tasks)
     for task in tasks { task.cancel() }
     await relays.shutdown()
     for task in tasks { await task.value }
-    mailbox.post(.stop)
+    shards.post.post(.stop)
     await withCheckedContinuation { continuation in
-      // Joining blocks, which a task must not do; the thread ends within one turn of its loop.
-      let joiner = try? DataThread(name: "martlet-join") {
-        thread?.join()
+      // Joining blocks, which a task must not do; the threads end within one turn of their loops.
+      let joiner = try? DataThread(name: "martlet-join") { [shards] in
+        shards.join()
         continuation.resume()
       }
       if joiner == nil { continuation.resume() }
     }
     // Those of a data plane that was never started are still here.
-    devices.withLock { $0 = nil }
+    devices.close()
     report.finish()
   }
 
-  /// Sends an event of the pipeline to those whom it concerns; called on the data thread.
+  /// Sends an event of a pipeline to those whom it concerns; called on its data thread.
   private static func dispatch(
     _ event: PipelineEvent,
+    _ shards: Shards,
     _ questions: Questions,
     _ probes: ProbeRunner,
     _ relays: RelayConnections,
@@ -207,6 +201,9 @@ package final class DataPlane: Sendable {
       report.yield(.netcheckFinished(result))
     case .httpsProbeWanted(let probe): probes.probe(probe)
     case .resolutionWanted(let name): probes.resolve(name)
+    case .wanted(let want): shards.post.post(.wanted(want))
+    case .endpointsFresh(let endpoints): shards.post.post(.endpointsFresh(endpoints))
+    case .discoKeyLearned(let peer, let key): shards.directory.learn(key, of: peer)
     case .pathTrace(let trace): report.yield(.pathTrace(trace))
     }
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Keys
+import WireGuard
 
 /// What a data plane is started with.
 package struct DataPlaneOptions: Sendable {
@@ -8,6 +9,15 @@ package struct DataPlaneOptions: Sendable {
   package static let defaultPort: UInt16 = 41_641
   /// The largest packet in the tunnel, in bytes.
   package static let defaultMTU = 1280
+
+  /// The most shards.
+  package static let maximumShards = Shard.maximumCount
+
+  /// How many shards suit a machine: one up to four cores, for a shard does the work of a whole
+  /// connection, then half of the cores.
+  package static func defaultShards(cores: Int) -> Int {
+    cores <= 4 ? 1 : min(cores / 2, maximumShards)
+  }
 
   /// The name of the TUN interface.
   package var interfaceName: String
@@ -19,6 +29,11 @@ package struct DataPlaneOptions: Sendable {
   package var mark: UInt32
   /// The largest packet in the tunnel, in bytes.
   package var mtu: Int
+  /// How many threads share the work, each with peers of its own; 1 to `maximumShards`.
+  package var shards = 1
+  /// Whether the kernel is asked to bring packets to the shard that they are for; otherwise each goes
+  /// through the hands of another. For tests of hosts that refuse.
+  package var isSteeringWanted = true
   /// This node's key at the start.
   package var nodeKey: NodePrivateKey
   /// This run's discovery key.

@@ -10,6 +10,8 @@ package struct DataPlaneStatus: Sendable {
   package var pipeline: PipelineStatus
   /// What fell off between the pipeline and the operating system.
   package var host: HostCounters
+  /// The same for each shard.
+  package var shards: [HostCounters]
   /// What the sockets counted.
   package var sockets: [UDPSocket.Counters]
   /// Where the sockets are bound.
@@ -36,7 +38,40 @@ package struct HostCounters: Hashable, Sendable {
   package internal(set) var relayQueueDropped: UInt64 = 0
   /// Packets that came through relays faster than they could be handled.
   package internal(set) var relayedDropped: UInt64 = 0
+  /// How often a data thread was woken, or woke for a deadline.
+  package internal(set) var wakeUps: UInt64 = 0
+  /// Trains that came to a shard and were another's.
+  package internal(set) var handedOver: UInt64 = 0
+  /// Trains and handshakes that the other shard had no room for.
+  package internal(set) var handoverDropped: UInt64 = 0
 
   /// Nothing yet.
   package init() {}
+}
+
+extension DataPlaneStatus {
+  /// What all shards know, of which this is one; what only the first can know stays as it is.
+  mutating func merge(_ other: DataPlaneStatus) {
+    pipeline.merge(other.pipeline)
+    host.merge(other.host)
+    shards += other.shards
+    sockets += other.sockets
+  }
+}
+
+extension HostCounters {
+  mutating func merge(_ other: HostCounters) {
+    interfaceFull &+= other.interfaceFull
+    interfaceRefused &+= other.interfaceRefused
+    interfaceDown &+= other.interfaceDown
+    socketFull &+= other.socketFull
+    unreachable &+= other.unreachable
+    sendFailed &+= other.sendFailed
+    unreadable &+= other.unreadable
+    relayQueueDropped &+= other.relayQueueDropped
+    relayedDropped &+= other.relayedDropped
+    wakeUps &+= other.wakeUps
+    handedOver &+= other.handedOver
+    handoverDropped &+= other.handoverDropped
+  }
 }

@@ -9,13 +9,14 @@ import Magicsock
 import PacketPipeline
 import Packets
 import Timing
+import WireGuard
 
 /// One shard of the data path: a loop on a thread of its own that runs packets to completion.
 ///
 /// Reads a train, runs the whole pipeline on it where it lies, writes it out, and goes on; no lock or
-/// queue stands in a packet's way. Others speak to it through the mailbox. Today there is one shard;
-/// more would be more queues of the same interface, each with a socket, a pipeline and peers of its
-/// own.
+/// queue stands in a packet's way. Others speak to it through the mailbox. Where there are several
+/// shards, each has a queue of the same interface, sockets on the same port, a pipeline and peers of
+/// its own; what arrives at the wrong one goes through a ring (`DataPlaneThread+Crew.swift`).
 struct DataPlaneThread: ~Copyable {
   private enum Token: UInt64 {
     case wake
@@ -25,28 +26,32 @@ struct DataPlaneThread: ~Copyable {
   }
 
   /// How many trains are taken from one descriptor before the others have their turn.
-  private static let turn = 64
+  static let turn = 64
   /// After how many bytes the turn is over, too: a quarter of a millisecond of work or so.
   private static let turnBytes = 256 << 10
 
   private var devices: HostDevices
-  private var pipeline: Pipeline
-  private var effects = PipelineEffects()
+  var pipeline: Pipeline
+  var effects = PipelineEffects()
   private var poller: Poller
-  private var counters = HostCounters()
+  var counters = HostCounters()
   private var gather = GatherList()
   private let received = PacketMemory(capacity: UDPSocket.receiveCapacity)
   private let read = PacketMemory(capacity: TUNDevice.readCapacity)
   private let header = PacketMemory(capacity: OffloadHeader.size)
   private let mailbox: Mailbox
   private let wake: WakeSignal
-  private let ways: Ways
+  let ways: Ways
   private let port: UInt16
-  private var isTUNOpen = true
+  let shard: Shard
+  /// The other shards; nil when there are none.
+  let crew: Crew?
+  private var isTUNOpen: Bool
 
   /// Where the thread leaves what it does not do itself.
   struct Ways: Sendable {
     var relays: RelayOutboxes
+    var post: PostOffice
     var report: @Sendable (PipelineEvent) -> Void
     var interfaceLost: @Sendable (HostError) -> Void
   }
@@ -56,12 +61,16 @@ struct DataPlaneThread: ~Copyable {
     _ options: DataPlaneOptions,
     mailbox: Mailbox,
     wake: WakeSignal,
-    ways: Ways
+    ways: Ways,
+    shard: Shard = .only,
+    crew: Crew? = nil
   ) throws(HostError) {
     let features = devices.tun.features
     let poller = try Poller()
     try poller.add(wake.rawDescriptor, token: Token.wake.rawValue)
-    try poller.add(devices.tun.rawDescriptor, token: Token.tun.rawValue)
+    if devices.readsTUN {
+      try poller.add(devices.tun.rawDescriptor, token: Token.tun.rawValue)
+    }
     try poller.add(devices.v4.rawDescriptor, token: Token.v4.rawValue)
     if let v6 = devices.v6Descriptor { try poller.add(v6, token: Token.v6.rawValue) }
     self.poller = poller
@@ -70,9 +79,12 @@ struct DataPlaneThread: ~Copyable {
       discoKey: options.discoKey,
       mtu: options.mtu,
       joinsUDP: features.isSuperset(of: [.udp4, .udp6]),
-      entropy: .system
+      entropy: .system,
+      shard: shard
     )
+    isTUNOpen = devices.readsTUN
     self.devices = devices
+    (self.shard, self.crew) = (shard, crew)
     port = options.port
     (self.mailbox, self.wake, self.ways) = (mailbox, wake, ways)
   }
@@ -82,11 +94,14 @@ struct DataPlaneThread: ~Copyable {
     while true {
       let ready = poller.wait(until: pipeline.nextTimeout)
       let moment = Self.moment
+      counters.wakeUps &+= 1
       for index in 0..<ready {
         switch Token(rawValue: poller[index].token) {
         case .wake:
           wake.consume()
+          if let crew { crew.answerBell(of: shard.index) }
           guard readMail(at: moment) else { return }
+          if let crew { readRings(of: crew, at: moment) }
         case .tun: readTUN(at: moment)
         case .v4: receiveV4(at: moment)
         case .v6: receiveV6(at: moment)
@@ -100,7 +115,7 @@ struct DataPlaneThread: ~Copyable {
     }
   }
 
-  private static var moment: Pipeline.Moment {
+  static var moment: Pipeline.Moment {
     Pipeline.Moment(now: MonotonicClock.now(), wall: wallClock())
   }
 
@@ -130,12 +145,17 @@ struct DataPlaneThread: ~Copyable {
     }
     let packet = read.bytes.slice(OffloadHeader.size..<count)
     pipeline.outbound(packet, offload: offload, at: moment, into: &effects)
+    if let owner = effects.foreignOwner.take() {
+      handOver(read.bytes.slice(0..<count), .outbound, to: owner)
+    }
   }
 
   private mutating func loseTUN(_ code: Int32) {
     isTUNOpen = false
     // The interface is gone; if the poll set has already lost it, too, that is what was wanted.
     try? poller.remove(devices.tun.rawDescriptor)
+    // All shards lose it at once; one tells.
+    guard shard.index == 0 else { return }
     let name = devices.tun.name
     ways.interfaceLost(HostError("read from the TUN interface \(name)", code: code))
   }
@@ -163,6 +183,15 @@ struct DataPlaneThread: ~Copyable {
   }
 
   private mutating func inbound(_ train: UDPSocket.Received, at moment: Pipeline.Moment) {
+    if let crew {
+      return sort(
+        received.bytes.slice(0..<train.count),
+        segmentSize: train.segmentSize,
+        from: train.source,
+        for: crew,
+        at: moment
+      )
+    }
     inbound(
       received.bytes.slice(0..<train.count),
       segmentSize: train.segmentSize,
@@ -171,7 +200,7 @@ struct DataPlaneThread: ~Copyable {
     )
   }
 
-  private mutating func inbound(
+  mutating func inbound(
     _ bytes: PacketBytes,
     segmentSize: Int,
     from source: PacketSource,
@@ -266,7 +295,7 @@ struct DataPlaneThread: ~Copyable {
   // MARK: To the network
 
   /// Does everything that was asked for, until nothing more is.
-  private mutating func perform(at moment: Pipeline.Moment) {
+  mutating func perform(at moment: Pipeline.Moment) {
     var unreachable: [Endpoint] = []
     repeat {
       if effects.isEmpty && unreachable.isEmpty { return }
@@ -361,11 +390,14 @@ struct DataPlaneThread: ~Copyable {
   private mutating func readMail(at moment: Pipeline.Moment) -> Bool {
     for mail in mailbox.drain() {
       switch mail {
-      case .apply(let configuration):
+      case .apply(let configuration, let routes):
+        if let routes { pipeline.setRoutes(routes) }
         pipeline.apply(configuration, at: moment, into: &effects)
       case .relayed(let packets, let region): relayed(packets, from: region, at: moment)
       case .ping(let peer, let kind, let id, let size):
         pipeline.ping(peer, kind: kind, id: id, size: size, at: moment, into: &effects)
+      case .initiation(let initiation, let source):
+        pipeline.receive(initiation, from: source, at: moment, into: &effects)
       case .status(let continuation): continuation.resume(returning: status(at: moment.now))
       case .stop: return false
       default: tellPaths(mail, at: moment)
@@ -394,6 +426,8 @@ struct DataPlaneThread: ~Copyable {
         paths.relayClosed(region, failed: failed, at: now, into: &effects)
       case .relayHeard(let region): paths.relayHeard(region, at: now)
       case .peerGone(let key, let region): paths.peerGone(key, from: region)
+      case .wanted(let want): paths.receive(want, at: now, into: &effects)
+      case .endpointsFresh(let endpoints): paths.adopt(endpoints, at: now, into: &effects)
       case .netcheck(let isFull): paths.startNetcheck(full: isFull, at: now, into: &effects)
       case .resolved(let name, let addresses):
         paths.resolved(name, to: addresses, at: now, into: &effects)
@@ -414,10 +448,13 @@ struct DataPlaneThread: ~Copyable {
   private func status(at now: Instant) -> DataPlaneStatus {
     var host = counters
     host.relayedDropped = mailbox.droppedPackets
-    host.relayQueueDropped = ways.relays.dropped
+    host.handoverDropped &+= mailbox.droppedInitiations
+    // The relays are all shards'; one tells.
+    host.relayQueueDropped = shard.index == 0 ? ways.relays.dropped : 0
     return DataPlaneStatus(
       pipeline: pipeline.status(at: now),
       host: host,
+      shards: [host],
       sockets: devices.socketCounters,
       ports: [devices.v4.localEndpoint] + (devices.v6Endpoint.map { [$0] } ?? [])
     )

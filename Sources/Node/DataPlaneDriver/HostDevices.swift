@@ -6,6 +6,8 @@ import HostIO
 /// What a data thread owns of the operating system: one TUN queue and one socket a family.
 struct HostDevices: ~Copyable, Sendable {
   var tun: TUNDevice
+  /// Whether its queue is this thread's to read; otherwise it only writes to it.
+  var readsTUN = true
   var v4: UDPSocket
   /// Absent where the host has IPv6 switched off.
   var v6: UDPSocket?
@@ -40,7 +42,8 @@ struct HostDevices: ~Copyable, Sendable {
   static func open(_ options: DataPlaneOptions) throws(HostError) -> HostDevices {
     let v4 = try bindV4(options)
     let v6 = bindV6(options, port: v4.localEndpoint.port)
-    let tun = try TUNDevice.open(name: options.interfaceName)
+    let queue: TUNDevice.Queue = options.shards == 1 ? .only : .firstOfSeveral
+    let tun = try TUNDevice.open(name: options.interfaceName, queue: queue)
     return HostDevices(tun: tun, v4: v4, v6: v6)
   }
 

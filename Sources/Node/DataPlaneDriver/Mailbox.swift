@@ -4,13 +4,16 @@ import Addressing
 import DERP
 import HostIO
 import Keys
+import Magicsock
 import PacketPipeline
 import Synchronization
 import Timing
+import WireGuard
 
 /// What the rest of the node has to say to the data thread.
 enum Mail: Sendable {
-  case apply(PipelineConfiguration)
+  /// The routes are those of all shards, where there are several.
+  case apply(PipelineConfiguration, routes: AllowedIPs?)
   case networkChanged(addresses: [IPAddress], isMajor: Bool, isUp: Bool)
   case relayed([RelayedPacket], from: RegionID)
   case relayConnected(RegionID)
@@ -18,6 +21,12 @@ enum Mail: Sendable {
   case relayHeard(RegionID)
   case peerGone(NodeKey, from: RegionID)
   case ping(PeerID, PingKind, id: UInt64, size: Int)
+  /// An initiation that the first shard screened for the owner of its sender.
+  case initiation(ScreenedInitiation, from: PacketSource)
+  /// What another shard wants of the first.
+  case wanted(MagicSocket.Want)
+  /// What the first shard found out for the others.
+  case endpointsFresh([OwnEndpoint])
   case netcheck(isFull: Bool)
   case resolved(String, [IPAddress])
   case probed(netcheck: UInt64, RegionID, Duration?, IPAddress.Family)
@@ -33,16 +42,20 @@ struct RelayedPacket: Sendable {
 
 /// Where others leave word for the data thread: a lock held for moments, and a signal to wake it.
 ///
-/// Everything but relayed packets is few and never dropped; relayed packets are bounded by their
-/// bytes, because a relay may deliver faster than the thread works.
+/// Most of it is few and never dropped; relayed packets are bounded by their bytes and initiations by
+/// their number, because they may come faster than the thread works.
 final class Mailbox: Sendable {
   /// How many bytes of relayed packets may wait.
   static let maximumRelayedBytes = 4 << 20
+  /// How many initiations that another shard screened may wait.
+  static let maximumInitiations = 256
 
   private struct State {
     var mail: [Mail] = []
     var relayedBytes = 0
+    var initiations = 0
     var droppedPackets: UInt64 = 0
+    var droppedInitiations: UInt64 = 0
     var isClosed = false
   }
 
@@ -53,6 +66,9 @@ final class Mailbox: Sendable {
 
   /// How many relayed packets did not fit.
   var droppedPackets: UInt64 { state.withLock { $0.droppedPackets } }
+
+  /// How many initiations did not fit.
+  var droppedInitiations: UInt64 { state.withLock { $0.droppedInitiations } }
 
   /// Leaves word.
   ///
@@ -68,6 +84,12 @@ final class Mailbox: Sendable {
           return (true, false)
         }
         state.relayedBytes += bytes
+      } else if case .initiation = mail {
+        guard state.initiations < Self.maximumInitiations else {
+          state.droppedInitiations &+= 1
+          return (true, false)
+        }
+        state.initiations += 1
       }
       state.mail.append(mail)
       return (true, state.mail.count == 1)
@@ -79,7 +101,7 @@ final class Mailbox: Sendable {
   /// Takes everything out, in order.
   func drain() -> [Mail] {
     state.withLock { state in
-      defer { (state.mail, state.relayedBytes) = ([], 0) }
+      defer { (state.mail, state.relayedBytes, state.initiations) = ([], 0, 0) }
       return state.mail
     }
   }

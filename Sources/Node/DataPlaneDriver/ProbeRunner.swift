@@ -17,13 +17,13 @@ final class ProbeRunner: Sendable {
   private static let maximumJobs = 256
   private static let path = "/derp/latency-check"
 
-  private let mailbox: Mailbox
+  private let post: PostOffice
   private let mark: UInt32
   private let jobs: AsyncStream<Job>
   private let added: AsyncStream<Job>.Continuation
 
-  init(mailbox: Mailbox, mark: UInt32) {
-    (self.mailbox, self.mark) = (mailbox, mark)
+  init(post: PostOffice, mark: UInt32) {
+    (self.post, self.mark) = (post, mark)
     (jobs, added) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(Self.maximumJobs))
   }
 
@@ -46,11 +46,11 @@ final class ProbeRunner: Sendable {
   private func perform(_ job: Job) async {
     switch job {
     case .resolve(let name):
-      mailbox.post(.resolved(name, await NameResolver.addresses(of: name)))
+      post.post(.resolved(name, await NameResolver.addresses(of: name)))
     case .probe(let probe):
       // A relay that cannot be timed is told as such; why does not matter to the choice of a home.
       let result = try? await time(probe)
-      mailbox.post(
+      post.post(
         .probed(
           netcheck: probe.netcheck,
           probe.region,

@@ -24,7 +24,7 @@ actor RelayConnections {
 
   private let homeChanges: AsyncStream<RegionID?>
   private let outboxes: RelayOutboxes
-  private let mailbox: Mailbox
+  private let post: PostOffice
   private let report: AsyncStream<DataPlaneEvent>.Continuation
   private let logger: Logger
   private let mark: UInt32
@@ -43,11 +43,11 @@ actor RelayConnections {
     nodeKey: NodePrivateKey,
     mark: UInt32,
     outboxes: RelayOutboxes,
-    mailbox: Mailbox,
+    post: PostOffice,
     report: AsyncStream<DataPlaneEvent>.Continuation,
     logger: Logger
   ) {
-    (self.nodeKey, self.outboxes, self.mailbox) = (nodeKey, outboxes, mailbox)
+    (self.nodeKey, self.outboxes, self.post) = (nodeKey, outboxes, post)
     (self.report, self.logger, self.mark) = (report, logger, mark)
     // Of several changes that wait only the last matters.
     (homeChanges, homes) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -128,7 +128,7 @@ actor RelayConnections {
       isHome: region == home,
       backoff: backoffs[region] ?? Backoff(ceiling: .seconds(5)),
       outbox: outboxes.box(of: region),
-      mailbox: mailbox,
+      post: post,
       report: report,
       logger: logger
     )

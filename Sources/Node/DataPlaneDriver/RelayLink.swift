@@ -39,7 +39,7 @@ actor RelayLink {
   private let nodeKey: NodePrivateKey
   private let mark: UInt32
   private let outbox: RelayOutbox
-  private let mailbox: Mailbox
+  private let post: PostOffice
   private let report: AsyncStream<DataPlaneEvent>.Continuation
   private let logger: Logger
   private var isHome: Bool
@@ -63,13 +63,13 @@ actor RelayLink {
     isHome: Bool,
     backoff: Backoff,
     outbox: RelayOutbox,
-    mailbox: Mailbox,
+    post: PostOffice,
     report: AsyncStream<DataPlaneEvent>.Continuation,
     logger: Logger
   ) {
     (self.region, self.nodeKey, self.isHome) = (region, nodeKey, isHome)
     (self.mark, self.backoff) = (mark, backoff)
-    (self.outbox, self.mailbox, self.report) = (outbox, mailbox, report)
+    (self.outbox, self.post, self.report) = (outbox, post, report)
     self.logger = logger
   }
 
@@ -228,10 +228,10 @@ actor RelayLink {
     guard isUp else { return }
     isUp = false
     if case .failed(let why) = ending {
-      mailbox.post(.relayClosed(region.id, failed: true))
+      post.post(.relayClosed(region.id, failed: true))
       noteDown(because: why)
     } else {
-      mailbox.post(.relayClosed(region.id, failed: false))
+      post.post(.relayClosed(region.id, failed: false))
       noteDown(because: nil)
     }
   }
@@ -271,7 +271,7 @@ actor RelayLink {
         handle(event)
       }
     }
-    mailbox.post(packets.isEmpty ? .relayHeard(region.id) : .relayed(packets, from: region.id))
+    post.post(packets.isEmpty ? .relayHeard(region.id) : .relayed(packets, from: region.id))
     return effects.output
   }
 
@@ -280,10 +280,10 @@ actor RelayLink {
     case .connected:
       (isUp, isToldDown) = (true, false)
       backoff.reset()
-      mailbox.post(.relayConnected(region.id))
+      post.post(.relayConnected(region.id))
       report.yield(.relayUp(region.id))
       wakeWriter()
-    case .peerGone(let key, _): mailbox.post(.peerGone(key, from: region.id))
+    case .peerGone(let key, _): post.post(.peerGone(key, from: region.id))
     case .health(let text): report.yield(.relayHealth(region.id, text))
     case .pong(let token): lastPong = token
     case .restarting(let reconnectIn, _): restart = reconnectIn
