@@ -31,8 +31,9 @@ package struct DataPlaneOptions: Sendable {
   package var mtu: Int
   /// How many threads share the work, each with peers of its own; 1 to `maximumShards`.
   package var shards = 1
-  /// Whether the kernel is asked to bring packets to the shard that they are for; otherwise each goes
-  /// through the hands of another. For tests of hosts that refuse.
+  /// Whether the kernel is asked to bring packets to the shard that they are for.
+  ///
+  /// Otherwise each goes through the hands of another. For tests of hosts that refuse.
   package var isSteeringWanted = true
   /// This node's key at the start.
   package var nodeKey: NodePrivateKey

@@ -3,7 +3,6 @@
 import Addressing
 import HostIO
 import TestSupport
-import TestSupport
 import Testing
 
 @Suite("Sockets and queues that share", .enabled(if: OwnNetwork.isAvailable, OwnNetwork.reason))
