@@ -47,6 +47,9 @@ public struct Tunnel: ~Copyable, Sendable {
   /// What packets are sealed and opened with.
   public var backend: PacketBackend.Name { engine.backend }
 
+  /// Seals and opens with another backend from now on.
+  public mutating func use(_ backend: PacketBackend) { engine = PacketEngine(backend) }
+
   /// How many peers there are.
   public var peerCount: Int { peers.count }
 
