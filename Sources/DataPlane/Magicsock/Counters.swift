@@ -36,6 +36,8 @@ public struct PathCounters: Hashable, Sendable {
   public internal(set) var excessPings: UInt64 = 0
   /// Packets for a peer that is unknown, expired or has no path.
   public internal(set) var unroutable: UInt64 = 0
+  /// Calls to peers because something of theirs was due, or might have been.
+  public internal(set) var timeoutsHandled: UInt64 = 0
 
   /// Nothing yet.
   public init() {}
@@ -59,5 +61,6 @@ public struct PathCounters: Hashable, Sendable {
     excessCandidates &+= other.excessCandidates
     excessPings &+= other.excessPings
     unroutable &+= other.unroutable
+    timeoutsHandled &+= other.timeoutsHandled
   }
 }

@@ -77,6 +77,8 @@ public struct Effects: Sendable {
       case candidateRemoved
       /// The peer was removed.
       case peerRemoved
+      /// Nothing was said for so long that it is no longer remembered.
+      case asleep
       /// A peer without discovery sent from there.
       case roamed
       /// A peer without discovery is tried there.

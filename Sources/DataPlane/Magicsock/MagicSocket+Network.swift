@@ -61,12 +61,12 @@ extension MagicSocket {
   }
 
   private mutating func restartPaths(at now: Instant, into effects: inout Effects) {
-    for slot in table.peers.indices where table.peers[slot].plain == nil {
+    for slot in table.peers.indices where !table.peers[slot].isPlain {
       table.peers[slot].networkChanged(at: now, into: &effects)
       guard table.peers[slot].isActive(at: now),
         table.peers[slot].discover(at: now, with: &sealer, into: &effects)
       else { continue }
-      schedule(slot)
+      schedule(slot, at: now)
       call(table.peers[slot].id, at: now, into: &effects)
     }
   }

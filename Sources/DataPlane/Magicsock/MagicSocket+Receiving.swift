@@ -127,7 +127,7 @@ extension MagicSocket {
         with: &sealer,
         into: &effects
       )
-      schedule(slot)
+      schedule(slot, at: now)
       isNew = isNew || isNewHere
     }
     return isNew
@@ -154,7 +154,7 @@ extension MagicSocket {
   ) {
     guard let peer = owner(of: ping, by: sender), let slot = table.slot(of: peer) else { return }
     table.peers[slot].pingBack(endpoint, at: now, with: &sealer, into: &effects)
-    schedule(slot)
+    schedule(slot, at: now)
   }
 
   /// Which of the peers with a disco key a ping is from: the one it names, or the only one.
@@ -200,7 +200,7 @@ extension MagicSocket {
     }
     sealer.counters.callsReceived += 1
     table.peers[slot].receive(call, at: now, with: &sealer, into: &effects)
-    schedule(slot)
+    schedule(slot, at: now)
   }
 
   // MARK: The tunnel
@@ -226,9 +226,10 @@ extension MagicSocket {
     switch source {
     case .direct(let endpoint):
       table.map(endpoint, toPeerAt: slot)
-      if table.peers[slot].plain != nil {
+      if table.peers[slot].isPlain {
         table.peers[slot].roam(to: endpoint, at: now, into: &effects)
       }
+      if table.peers[slot].sleepAt == nil { schedule(slot, at: now) }
     case .relay(let region, _):
       home.noteHeard(region, at: now)
       table.peers[slot].heardRegion = region

@@ -40,7 +40,7 @@ extension MagicSocket {
   ) -> SendPaths {
     if traffic == .handshake { return paths(to: peer, at: now, into: &effects) }
     guard let slot = table.slot(of: peer) else { return unroutable() }
-    guard table.peers[slot].plain == nil else { return seek(slot, at: now, into: &effects) }
+    guard !table.peers[slot].isPlain else { return seek(slot, at: now, into: &effects) }
     return choose(slot, at: now)
   }
 
@@ -52,7 +52,7 @@ extension MagicSocket {
   ) -> SendPaths {
     guard !table.peers[slot].configuration.isExpired else { return unroutable() }
     startRefreshTimer(at: now)
-    if table.peers[slot].plain != nil {
+    if table.peers[slot].isPlain {
       let direct = table.peers[slot].plainEndpoint(
         at: now,
         using: &sealer.entropy,
@@ -61,7 +61,7 @@ extension MagicSocket {
       return direct == nil ? unroutable() : SendPaths(direct: direct)
     }
     let wantsCall = table.peers[slot].noteSend(at: now, with: &sealer, into: &effects)
-    schedule(slot)
+    schedule(slot, at: now)
     if wantsCall { call(table.peers[slot].id, at: now, into: &effects) }
     return choose(slot, at: now)
   }
@@ -154,14 +154,14 @@ extension MagicSocket {
       with: &sealer,
       into: &effects
     )
-    schedule(slot)
+    schedule(slot, at: now)
     if wantsCall { call(peer, at: now, into: &effects) }
   }
 
   private func refusal(of peer: PeerID, size: Int) -> Effects.PingResult.Outcome? {
     guard let slot = table.slot(of: peer) else { return .unknownPeer }
     if table.peers[slot].configuration.isExpired { return .expired }
-    if table.peers[slot].plain != nil { return .wireGuardOnly }
+    if table.peers[slot].isPlain { return .wireGuardOnly }
     return size > PathLimits.pingBytes ? .tooLarge : nil
   }
 }

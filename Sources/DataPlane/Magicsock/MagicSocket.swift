@@ -5,6 +5,7 @@ public import Cryptography
 import DERP
 import Disco
 public import Keys
+import Tables
 public import Timing
 
 /// Decides by which way packets reach each peer: directly by UDP, or through a relay.
@@ -68,6 +69,47 @@ public struct MagicSocket: Sendable {
     isControlConnected = configuration.isControlConnected
     let hadPeers = !table.peers.isEmpty
     applyPeers(configuration.peers, at: now, into: &effects)
+    applyRest(of: configuration, hadPeers: hadPeers, at: now, into: &effects)
+  }
+
+  /// Changes some peers and takes some away, and makes the rest what `configuration` says.
+  ///
+  /// - Parameters:
+  ///   - changed: The peers that are new or have changed; no two with one node key.
+  ///   - removed: The peers that are gone.
+  ///   - configuration: Everything else; the peers in it are not looked at.
+  ///   - now: Now.
+  ///   - effects: What to do.
+  public mutating func change(
+    _ changed: [(PeerID, PeerPathConfiguration)],
+    removing removed: [PeerID],
+    and configuration: Configuration,
+    at now: Instant,
+    into effects: inout Effects
+  ) {
+    sealer.nodeKey = configuration.nodeKey
+    isControlConnected = configuration.isControlConnected
+    let hadPeers = !table.peers.isEmpty
+    for peer in removed { remove(peer, into: &effects) }
+    for (peer, wanted) in changed {
+      if wanted.isWireGuardOnly || !wanted.discoKey.isZero {
+        update(peer, wanted, at: now, into: &effects)
+      } else {
+        remove(peer, into: &effects)
+      }
+    }
+    applyRest(of: configuration, hadPeers: hadPeers, at: now, into: &effects)
+  }
+
+  /// Makes room for that many peers, so that adding them moves none.
+  public mutating func reserve(peers count: Int) { table.reserve(count) }
+
+  private mutating func applyRest(
+    of configuration: Configuration,
+    hadPeers: Bool,
+    at now: Instant,
+    into effects: inout Effects
+  ) {
     if configuration.fixedHomeRegion != fixedHomeRegion {
       fixedHomeRegion = configuration.fixedHomeRegion
       if let region = fixedHomeRegion { setHome(into: &effects) { $0.fix(region) } }
@@ -110,11 +152,13 @@ public struct MagicSocket: Sendable {
   private mutating func remove(_ peer: PeerID, into effects: inout Effects) {
     guard let slot = table.slot(of: peer) else { return }
     let key = table.peers[slot].discoKey
-    table.peers[slot].setBest(nil, because: .peerRemoved, into: &effects)
+    if !table.peers[slot].isAsleep {
+      table.peers[slot].setBest(nil, because: .peerRemoved, into: &effects)
+    }
     table.remove(peer)
     deadlines.remove(peer)
     pendingCalls.removeAll { $0 == peer }
-    if table.peers(with: key).isEmpty { sealer.forget(key) }
+    if !table.hasPeer(with: key) { sealer.forget(key) }
   }
 
   private mutating func update(
@@ -124,20 +168,21 @@ public struct MagicSocket: Sendable {
     into effects: inout Effects
   ) {
     guard let slot = table.slot(of: peer) else {
-      return table.add(PeerPaths(id: peer, configuration, at: now))
+      return table.add(PeerPaths(id: peer, configuration))
     }
     let old = table.peers[slot].configuration
+    let configuration = configuration.kept
     guard old != configuration else { return }
     if old.isWireGuardOnly != configuration.isWireGuardOnly {
       remove(peer, into: &effects)
-      return table.add(PeerPaths(id: peer, configuration, at: now))
+      return table.add(PeerPaths(id: peer, configuration))
     }
     if old.nodeKey != configuration.nodeKey { table.setNodeKey(configuration.nodeKey, at: slot) }
     // An unchanged key in the netmap does not undo a newer one that came through the tunnel.
     if old.discoKey != configuration.discoKey { replaceDiscoKey(configuration.discoKey, at: slot) }
     table.peers[slot].configuration = configuration
     if old.endpoints != configuration.endpoints {
-      table.peers[slot].updateNetmapCandidates(at: now)
+      table.peers[slot].updateNetmapCandidates()
     }
   }
 
@@ -150,7 +195,7 @@ public struct MagicSocket: Sendable {
     at now: Instant,
     into effects: inout Effects
   ) {
-    guard let slot = table.slot(of: peer), table.peers[slot].plain == nil, !key.isZero,
+    guard let slot = table.slot(of: peer), !table.peers[slot].isPlain, !key.isZero,
       key != sealer.publicKey
     else { return }
     replaceDiscoKey(key, at: slot)
@@ -158,9 +203,9 @@ public struct MagicSocket: Sendable {
 
   private mutating func replaceDiscoKey(_ key: DiscoKey, at slot: Int) {
     let old = table.peers[slot].discoKey
-    guard old != key, table.peers[slot].plain == nil else { return }
+    guard old != key, !table.peers[slot].isPlain else { return }
     table.setDiscoKey(key, at: slot)
-    if table.peers(with: old).isEmpty { sealer.forget(old) }
+    if !table.hasPeer(with: old) { sealer.forget(old) }
   }
 
   // MARK: Time
@@ -178,18 +223,42 @@ public struct MagicSocket: Sendable {
   /// Does what has become due.
   public mutating func handleTimeouts(at now: Instant, into effects: inout Effects) {
     while let peer = deadlines.next(at: now) {
+      sealer.counters.timeoutsHandled &+= 1
       guard let slot = table.slot(of: peer) else { continue }
       let wantsCall = table.peers[slot].handleTimeout(at: now, with: &sealer, into: &effects)
-      schedule(slot)
+      sleepIfIdle(slot, at: now, into: &effects)
+      schedule(slot, at: now)
       if wantsCall { call(peer, at: now, into: &effects) }
     }
     advanceNetcheck(at: now, into: &effects)
     handleRefreshTimer(at: now, into: &effects)
   }
 
-  /// Sees to it that the peer is asked when it next waits for something.
-  mutating func schedule(_ slot: Int) {
+  /// Sees to it that the peer is asked when it next waits for something, and in time to fall asleep.
+  mutating func schedule(_ slot: Int, at now: Instant) {
+    guard !table.peers[slot].isAsleep else { return }
+    if table.peers[slot].sleepAt == nil { table.peers[slot].sleepAt = now + PathTiming.memory }
     guard let deadline = table.peers[slot].nextTimeout else { return }
     deadlines.call(table.peers[slot].id, at: deadline)
   }
+
+  /// Forgets what was known of a conversation that ended long ago.
+  private mutating func sleepIfIdle(_ slot: Int, at now: Instant, into effects: inout Effects) {
+    guard !table.peers[slot].isAsleep, let due = table.peers[slot].sleepAt, due <= now else {
+      return
+    }
+    let stir = table.peers[slot].lastStir
+    let memory = PathTiming.memory
+    guard stir == .distantPast || now - stir >= memory, table.peers[slot].mayFallAsleep else {
+      let next = stir == .distantPast ? now + memory : stir + memory
+      table.peers[slot].sleepAt = next > now ? next : now + memory
+      return
+    }
+    table.peers[slot].setBest(nil, because: .asleep, into: &effects)
+    table.putToSleep(slot)
+    sealer.forget(table.peers[slot].discoKey)
+  }
+
+  /// How many peers are awake: the rest is idle, and nothing waits for them.
+  public var wakefulCount: Int { table.peers.reduce(0) { $0 + ($1.isAsleep ? 0 : 1) } }
 }

@@ -33,12 +33,12 @@ extension MagicSocket {
     return PathStatus(
       direct: paths.best?.endpoint,
       isTrusted: paths.isTrusted(at: now),
-      latency: paths.plain == nil ? paths.best?.latency : nil,
-      relay: paths.plain == nil ? relayRegion(of: slot) : nil,
+      latency: !paths.isPlain ? paths.best?.latency : nil,
+      relay: !paths.isPlain ? relayRegion(of: slot) : nil,
       lastSend: paths.lastSend,
       lastReceived: paths.lastReceived,
       isActive: paths.isActive(at: now),
-      candidates: paths.plain?.endpoints ?? paths.candidates.map(\.endpoint)
+      candidates: paths.knownEndpoints
     )
   }
 

@@ -32,6 +32,8 @@ enum PathTiming {
   static let plainTrust = Duration.seconds(5)
   /// How long a confirmed endpoint of a peer without discovery is preferred to untried ones.
   static let plainMemory = Duration.seconds(30)
+  /// How long a peer with which nothing happens is remembered to have been talked with.
+  static let memory = Duration.seconds(600)
   /// The shortest and longest wait between two looks at our own endpoints.
   static let endpointRefresh = (least: 20_000, most: 26_000)
 }

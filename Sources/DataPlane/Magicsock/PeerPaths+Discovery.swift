@@ -241,11 +241,11 @@ extension PeerPaths {
   // MARK: Candidates
 
   /// Makes the candidates agree with the netmap.
-  mutating func updateNetmapCandidates(at now: Instant) {
-    plain?.endpoints = configuration.endpoints
-    guard plain == nil else { return }
+  mutating func updateNetmapCandidates() {
+    guard !isAsleep, !isPlain else { return }
+    let endpoints = configuration.endpoints
     for index in candidates.indices { candidates[index].isInNetmap = false }
-    for endpoint in configuration.endpoints.prefix(PathLimits.candidates)
+    for endpoint in endpoints.prefix(PathLimits.candidates)
     where endpoint.isCallable {
       if let index = candidates.firstIndex(where: { $0.endpoint == endpoint }) {
         candidates[index].isInNetmap = true

@@ -6,8 +6,6 @@ import Timing
 
 /// How an endpoint is chosen for a peer that speaks plain WireGuard.
 struct PlainChoice: Sendable {
-  /// Where the coordination server says it may be.
-  var endpoints: [Endpoint] = []
   /// The one that was tried last.
   var tried: Int?
   /// When the peer was last heard.
@@ -24,13 +22,12 @@ extension PeerPaths {
   ) -> Endpoint? {
     lastSend = now
     if let best, now <= trustedUntil { return best.endpoint }
-    guard let plain, !plain.endpoints.isEmpty, !isRemembered(at: now) else {
-      return best?.endpoint
-    }
-    let count = plain.endpoints.count
-    let next = plain.tried.map { ($0 + 1) % count } ?? Int.random(in: 0..<count, using: &entropy)
+    let endpoints = configuration.endpoints
+    let count = endpoints.count
+    guard count > 0, !isRemembered(at: now) else { return best?.endpoint }
+    let next = plain?.tried.map { ($0 + 1) % count } ?? Int.random(in: 0..<count, using: &entropy)
     self.plain?.tried = next
-    let quality = PathQuality(endpoint: plain.endpoints[next], latency: .zero)
+    let quality = PathQuality(endpoint: endpoints[next], latency: .zero)
     setBest(quality, because: .tried, into: &effects)
     trustedUntil = now + PathTiming.plainChoice
     return quality.endpoint
@@ -38,7 +35,7 @@ extension PeerPaths {
 
   /// Follows the peer to where an authentic packet came from.
   mutating func roam(to endpoint: Endpoint, at now: Instant, into effects: inout Effects) {
-    guard plain != nil else { return }
+    guard isPlain else { return }
     plain?.lastHeard = now
     if best?.endpoint != endpoint {
       let quality = PathQuality(endpoint: endpoint, latency: .zero)

@@ -4,6 +4,7 @@ import Addressing
 import DERP
 import Disco
 import Keys
+import Tables
 import Timing
 
 /// Finds and keeps the best path to one peer.
@@ -14,38 +15,48 @@ import Timing
 /// after the last outgoing packet.
 ///
 /// Invariant: the best path is among the candidates (of a peer with discovery).
+/// Most peers are asleep most of the time, as in `WireGuard`: what finding a path needs comes with the
+/// first thing that happens (`PeerPaths+Waking.swift`) and goes when nothing has for a while.
 struct PeerPaths: Sendable {
+  /// What a peer has while a path to it is looked for or kept.
+  struct Wakeful: Sendable {
+    var best: PathQuality?
+    var trustedUntil = Instant.distantPast
+    var candidates: [Candidate] = []
+    /// In the order they were sent.
+    var pings: [OutstandingPing] = []
+    var heartbeatAt: Instant?
+    var lastRound: Instant?
+    /// When the best path was last doubted.
+    var lastDoubt: Instant?
+    /// Before this, no candidate is due.
+    var nextRound = Instant.distantPast
+    /// Which endpoints are known to be this peer's, oldest first.
+    var mapped: [Endpoint] = []
+    var calls: TokenBucket?
+    /// Set for a peer that speaks plain WireGuard.
+    var plain: PlainChoice?
+    /// When it falls asleep, if nothing happens until then.
+    var sleepAt: Instant?
+  }
+
   let id: PeerID
   var configuration: PeerPathConfiguration
   /// The key in use: the netmap's, or a newer one that the peer told through the tunnel.
   var discoKey: DiscoKey
-  var best: PathQuality?
-  var trustedUntil = Instant.distantPast
-  var candidates: [Candidate] = []
-  /// In the order they were sent.
-  var pings: [OutstandingPing] = []
   var lastSend: Instant?
   var lastReceived: Instant?
   /// The region through which the peer was last heard.
   var heardRegion: RegionID?
-  var heartbeatAt: Instant?
-  var lastRound: Instant?
-  /// When the best path was last doubted.
-  var lastDoubt: Instant?
-  /// Before this, no candidate is due.
-  var nextRound = Instant.distantPast
-  /// Which endpoints are known to be this peer's, oldest first.
-  var mapped: [Endpoint] = []
-  var calls: TokenBucket?
-  /// Set for a peer that speaks plain WireGuard.
-  var plain: PlainChoice?
+  var wakeful = Boxed<Wakeful>()
 
-  init(id: PeerID, _ configuration: PeerPathConfiguration, at now: Instant) {
-    (self.id, self.configuration) = (id, configuration)
+  init(id: PeerID, _ configuration: PeerPathConfiguration) {
+    (self.id, self.configuration) = (id, configuration.kept)
     discoKey = configuration.discoKey
-    plain = configuration.isWireGuardOnly ? PlainChoice() : nil
-    updateNetmapCandidates(at: now)
   }
+
+  /// Whether it speaks plain WireGuard.
+  var isPlain: Bool { configuration.isWireGuardOnly }
 
   /// Whether a pong confirmed the best path lately.
   func isTrusted(at now: Instant) -> Bool { best != nil && now <= trustedUntil }
@@ -57,8 +68,12 @@ struct PeerPaths: Sendable {
 
   /// When `handleTimeout` wants to be called.
   var nextTimeout: Instant? {
-    guard let ping = pings.first?.deadline else { return heartbeatAt }
-    return heartbeatAt.map { min($0, ping) } ?? ping
+    let earliest = min(
+      pings.first?.deadline ?? .distantFuture,
+      heartbeatAt ?? .distantFuture,
+      sleepAt ?? .distantFuture
+    )
+    return earliest == .distantFuture ? nil : earliest
   }
 
   // MARK: Sending
@@ -139,6 +154,7 @@ struct PeerPaths: Sendable {
 
   /// Forgets what was true on another network.
   mutating func networkChanged(at now: Instant, into effects: inout Effects) {
+    guard !isAsleep else { return }
     setBest(nil, because: .networkChanged, into: &effects)
     pings.removeAll { $0.request == nil }
     for index in candidates.indices { candidates[index].lastPing = nil }
