@@ -35,7 +35,8 @@ struct Module {
   }
 }
 
-let crypto = Target.Dependency.product(name: "Crypto", package: "swift-crypto")
+// For the C library below it, which is no product: one BoringSSL serves packets and TLS.
+let boringSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let nio: [Target.Dependency] = [
@@ -45,10 +46,6 @@ let nio: [Target.Dependency] = [
   .product(name: "NIOSSL", package: "swift-nio-ssl"),
   .product(name: "NIOHTTP2", package: "swift-nio-http2"),
   .product(name: "NIOHPACK", package: "swift-nio-http2"),
-]
-let certificates: [Target.Dependency] = [
-  .product(name: "X509", package: "swift-certificates"),
-  .product(name: "SwiftASN1", package: "swift-asn1"),
 ]
 let sqlite = Target.Dependency.product(name: "GRDB", package: "GRDB.swift")
 
@@ -69,7 +66,7 @@ let groups: [(folder: String, modules: [Module])] = [
       Module(
         "Cryptography",
         on: ["Bytes", "CSodium", "CBLAKE2", "CMultiBuffer"],
-        borrowing: [crypto],
+        borrowing: [boringSSL],
         linking: [":libsodium.a", ":libb2.a"]
       ),
       Module("Keys", on: ["Bytes", "Cryptography"]),
@@ -136,8 +133,8 @@ let groups: [(folder: String, modules: [Module])] = [
       ),
       Module(
         "ControlSession",
-        on: ["ControlProtocol", "Addressing", "Timing", "Keys"],
-        testing: ["JSON", "Bytes"]
+        on: ["ControlProtocol", "Addressing", "Timing", "Keys", "Bytes"],
+        testing: ["JSON"]
       ),
       Module("Netmap", on: ["ControlProtocol", "Addressing", "Keys", "Timing", "JSON"]),
       Module(
@@ -196,7 +193,7 @@ let groups: [(folder: String, modules: [Module])] = [
           "DERP", "STUN", "HTTPTransport", "HostIO", "HostConfiguration", "Keys", "Addressing",
           "Bytes", "Timing", "Cryptography", "JSON",
         ],
-        borrowing: [logging] + certificates + [crypto]
+        borrowing: [logging]
       ),
       Module(
         "Coordination",
@@ -404,12 +401,7 @@ let package = Package(
   name: "martlet",
   platforms: [.macOS(.v15)],
   dependencies:
-    // Pinned exactly: one module reaches into its BoringSSL, which promises no stable interface.
-    needed(
-      "swift-crypto",
-      .package(url: "https://github.com/apple/swift-crypto.git", exact: "4.5.2")
-    )
-    + needed("swift-log", .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"))
+    needed("swift-log", .package(url: "https://github.com/apple/swift-log.git", from: "1.16.0"))
     + needed(
       "swift-argument-parser",
       .package(
@@ -420,19 +412,12 @@ let package = Package(
     + needed("swift-nio", .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.0"))
     + needed(
       "swift-nio-ssl",
-      .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.37.0")
+      // Pinned exactly: we reach into its BoringSSL, which promises no stable interface.
+      .package(url: "https://github.com/apple/swift-nio-ssl.git", exact: "2.37.6")
     )
     + needed(
       "swift-nio-http2",
       .package(url: "https://github.com/apple/swift-nio-http2.git", from: "1.46.0")
-    )
-    + needed(
-      "swift-certificates",
-      .package(url: "https://github.com/apple/swift-certificates.git", from: "1.21.0")
-    )
-    + needed(
-      "swift-asn1",
-      .package(url: "https://github.com/apple/swift-asn1.git", from: "1.7.0")
     )
     + needed("GRDB.swift", .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0")),
   targets: chosen.map { target($0.1, in: $0.0) } + [testSupport]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Bytes
 package import ControlProtocol
 package import Keys
 import Timing
@@ -50,7 +51,7 @@ package struct Registration: Hashable, Sendable {
   ) {
     (self.nodeKey, self.oldNodeKey, self.lockKey) = (nodeKey, oldNodeKey, lockKey)
     (self.hostinfo, self.isEphemeral, self.tailnet) = (hostinfo, isEphemeral, tailnet)
-    let secret = authKey.firstRange(of: "--TL").map { authKey[..<$0.lowerBound] } ?? authKey[...]
+    let secret = authKey.firstPlace(of: "--TL").map { authKey[..<$0.lowerBound] } ?? authKey[...]
     auth = secret.isEmpty ? nil : RegisterAuth(authKey: String(secret))
   }
 
@@ -123,6 +124,6 @@ package struct Registration: Hashable, Sendable {
   /// What the server says, without the secret should it repeat it.
   private func shown(_ text: String) -> String {
     guard let secret = auth?.authKey, !secret.isEmpty else { return ServerText.readable(text) }
-    return ServerText.readable(text.replacing(secret, with: "[redacted]"))
+    return ServerText.readable(text.exchanging(secret, for: "[redacted]"))
   }
 }

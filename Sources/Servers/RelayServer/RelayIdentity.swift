@@ -68,7 +68,7 @@ struct RelayIdentity: Sendable {
   }
 
   private static func settings(_ source: Source, _ key: NodeKey) throws -> TLSServerSettings? {
-    let introduction = try SelfSignedCertificate.introduction(of: key)
+    let introduction = try SelfSignedCertificate.introduction(of: key, at: wallClock())
     switch source {
     case .nothing: return nil
     case .files(let certificate, let key):

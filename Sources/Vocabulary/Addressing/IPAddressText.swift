@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Bytes
+
 extension IPAddress: LosslessStringConvertible {
   /// Dotted decimal, or IPv6 text as RFC 5952 writes it.
   public var description: String {
@@ -68,7 +70,7 @@ extension IPAddress: LosslessStringConvertible {
   }
 
   private static func groups(_ text: Substring) -> [UInt16]? {
-    guard let gap = text.firstRange(of: "::") else {
+    guard let gap = text.firstPlace(of: "::") else {
       guard let all = list(text), all.count == 8 else { return nil }
       return all
     }

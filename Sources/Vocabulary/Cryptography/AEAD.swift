@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CCryptoBoringSSL
+import CNIOBoringSSL
 
 /// ChaCha20-Poly1305 for single small messages.
 ///
@@ -67,7 +67,7 @@ private enum OneShot {
     var written = 0
     // SAFETY: the context lives for this call only; every buffer is passed with its own count.
     let status = unsafe withContext(key: key, extended: extended) { context in
-      unsafe CCryptoBoringSSL_EVP_AEAD_CTX_seal(
+      unsafe EVP_AEAD_CTX_seal(
         context,
         &sealed,
         &written,
@@ -98,7 +98,7 @@ private enum OneShot {
     var written = 0
     // SAFETY: as in `seal`.
     let status = unsafe withContext(key: key, extended: extended) { context in
-      unsafe CCryptoBoringSSL_EVP_AEAD_CTX_open(
+      unsafe EVP_AEAD_CTX_open(
         context,
         &plaintext,
         &written,
@@ -125,9 +125,9 @@ private enum OneShot {
     var context = unsafe EVP_AEAD_CTX()
     let aead =
       unsafe extended
-      ? CCryptoBoringSSL_EVP_aead_xchacha20_poly1305()
-      : CCryptoBoringSSL_EVP_aead_chacha20_poly1305()
-    let status = unsafe CCryptoBoringSSL_EVP_AEAD_CTX_init(
+      ? EVP_aead_xchacha20_poly1305()
+      : EVP_aead_chacha20_poly1305()
+    let status = unsafe EVP_AEAD_CTX_init(
       &context,
       aead,
       key,
@@ -136,7 +136,7 @@ private enum OneShot {
       nil
     )
     precondition(status == 1, "a 32-byte key sets up the cipher")
-    defer { unsafe CCryptoBoringSSL_EVP_AEAD_CTX_cleanup(&context) }
+    defer { unsafe EVP_AEAD_CTX_cleanup(&context) }
     return unsafe body(&context)
   }
 }

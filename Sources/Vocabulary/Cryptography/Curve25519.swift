@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CCryptoBoringSSL
+import CNIOBoringSSL
 
 /// Diffie-Hellman on Curve25519.
 ///
@@ -25,7 +25,7 @@ public enum X25519 {
     precondition(privateKey.count == 32, "a Curve25519 key has 32 bytes")
     var key = [UInt8](repeating: 0, count: 32)
     // SAFETY: both buffers have 32 bytes.
-    unsafe CCryptoBoringSSL_X25519_public_from_private(&key, privateKey)
+    unsafe X25519_public_from_private(&key, privateKey)
     return key
   }
 
@@ -37,7 +37,7 @@ public enum X25519 {
     guard privateKey.count == 32, publicKey.count == 32 else { return nil }
     var secret = [UInt8](repeating: 0, count: 32)
     // SAFETY: all three buffers have 32 bytes.
-    let status = unsafe CCryptoBoringSSL_X25519(&secret, privateKey, publicKey)
+    let status = unsafe CNIOBoringSSL.X25519(&secret, privateKey, publicKey)
     return status == 1 ? secret : nil
   }
 }
@@ -54,7 +54,7 @@ public enum Ed25519 {
     var privateKey = [UInt8](repeating: 0, count: 64)
     var publicKey = [UInt8](repeating: 0, count: 32)
     // SAFETY: the buffers have the 64, 32 and 32 bytes that the call writes and reads.
-    unsafe CCryptoBoringSSL_ED25519_keypair_from_seed(&publicKey, &privateKey, seed)
+    unsafe ED25519_keypair_from_seed(&publicKey, &privateKey, seed)
     return (privateKey, publicKey)
   }
 
@@ -63,7 +63,7 @@ public enum Ed25519 {
     precondition(privateKey.count == 64, "an Ed25519 private key has 64 bytes")
     var signature = [UInt8](repeating: 0, count: 64)
     // SAFETY: the buffers have the sizes that the call takes.
-    let status = unsafe CCryptoBoringSSL_ED25519_sign(
+    let status = unsafe ED25519_sign(
       &signature,
       message,
       message.count,
@@ -77,7 +77,7 @@ public enum Ed25519 {
   public static func verify(_ signature: [UInt8], of message: [UInt8], publicKey: [UInt8]) -> Bool {
     guard signature.count == 64, publicKey.count == 32 else { return false }
     // SAFETY: the buffers have the sizes that the call takes.
-    return unsafe CCryptoBoringSSL_ED25519_verify(message, message.count, signature, publicKey) == 1
+    return unsafe ED25519_verify(message, message.count, signature, publicKey) == 1
   }
 }
 
@@ -89,7 +89,7 @@ public enum SHA256 {
   public static func hash(_ bytes: [UInt8]) -> [UInt8] {
     var digest = [UInt8](repeating: 0, count: 32)
     // SAFETY: the digest has 32 bytes.
-    unsafe CCryptoBoringSSL_SHA256(bytes, bytes.count, &digest)
+    unsafe CNIOBoringSSL.SHA256(bytes, bytes.count, &digest)
     return digest
   }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CCryptoBoringSSL
+import CNIOBoringSSL
 
 /// Overwrites secret bytes that are of no more use, then empties the array.
 ///
@@ -8,7 +8,7 @@ import CCryptoBoringSSL
 public func wipe(_ secret: inout [UInt8]) {
   // SAFETY: pointer and count are those of the array, which nobody else can touch meanwhile.
   unsafe secret.withUnsafeMutableBytes { bytes in
-    unsafe CCryptoBoringSSL_OPENSSL_cleanse(bytes.baseAddress, bytes.count)
+    unsafe OPENSSL_cleanse(bytes.baseAddress, bytes.count)
   }
   secret = []
 }

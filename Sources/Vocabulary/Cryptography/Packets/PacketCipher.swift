@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import CCryptoBoringSSL
+import CNIOBoringSSL
 
 /// A key that seals and opens the packets of one direction of a WireGuard session, in place.
 ///
@@ -37,7 +37,7 @@ public struct PacketCipher: ~Copyable, @unchecked Sendable {
     // SAFETY: in-place operation is allowed when input and output start at the same byte.
     let bytes = unsafe buffer.assumingMemoryBound(to: UInt8.self)
     let status = unsafe withNonce(counter) { nonce in
-      unsafe CCryptoBoringSSL_EVP_AEAD_CTX_seal(
+      unsafe EVP_AEAD_CTX_seal(
         material.context,
         bytes,
         &written,
@@ -62,7 +62,7 @@ public struct PacketCipher: ~Copyable, @unchecked Sendable {
     // SAFETY: as in `seal`.
     let bytes = unsafe buffer.assumingMemoryBound(to: UInt8.self)
     return unsafe withNonce(counter) { nonce in
-      unsafe CCryptoBoringSSL_EVP_AEAD_CTX_open(
+      unsafe EVP_AEAD_CTX_open(
         material.context,
         bytes,
         &written,
@@ -103,9 +103,9 @@ public struct PacketCipher: ~Copyable, @unchecked Sendable {
     unsafe context.initialize(to: EVP_AEAD_CTX())
     unsafe key.initialize(repeating: 0, count: PacketCipher.keyCount)
     for (offset, byte) in bytes.enumerated() { unsafe key[offset] = byte }
-    let status = unsafe CCryptoBoringSSL_EVP_AEAD_CTX_init(
+    let status = unsafe EVP_AEAD_CTX_init(
       context,
-      CCryptoBoringSSL_EVP_aead_chacha20_poly1305(),
+      EVP_aead_chacha20_poly1305(),
       key,
       PacketCipher.keyCount,
       PacketCipher.tagCount,
@@ -117,9 +117,9 @@ public struct PacketCipher: ~Copyable, @unchecked Sendable {
   /// Overwrites every byte that depends on the key.
   func erase() {
     // SAFETY: pointers and sizes are those of the two allocations, which are still there.
-    unsafe CCryptoBoringSSL_EVP_AEAD_CTX_cleanup(context)
-    unsafe CCryptoBoringSSL_OPENSSL_cleanse(context, MemoryLayout<EVP_AEAD_CTX>.size)
-    unsafe CCryptoBoringSSL_OPENSSL_cleanse(key, PacketCipher.keyCount)
+    unsafe EVP_AEAD_CTX_cleanup(context)
+    unsafe OPENSSL_cleanse(context, MemoryLayout<EVP_AEAD_CTX>.size)
+    unsafe OPENSSL_cleanse(key, PacketCipher.keyCount)
   }
 
   /// Everything that is kept, for tests that it is erased.

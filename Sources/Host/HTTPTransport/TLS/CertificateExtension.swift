@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Addressing
+import CNIOBoringSSL
+
+/// One extension of a certificate: its kind and its value in DER.
+///
+/// - Source: RFC 5280 §4.2.1.
+struct CertificateExtension: Hashable {
+  let kind: Int32
+  let isCritical: Bool
+  let der: [UInt8]
+
+  /// What a certificate says of itself that signs no others: shown by the server `host`, if any.
+  static func all(host: String?) throws(HTTPTransportError) -> [CertificateExtension] {
+    let basic = CertificateExtension(
+      kind: NID_basic_constraints,
+      isCritical: true,
+      der: element(0x30, [])
+    )
+    guard let host else { return [basic] }
+    let serverAuthentication: [UInt8] = [0x2B, 6, 1, 5, 5, 7, 3, 1]
+    return [
+      basic,
+      // A string of bits, of which the first of eight is set: digital signatures.
+      CertificateExtension(kind: NID_key_usage, isCritical: true, der: element(3, [7, 0x80])),
+      CertificateExtension(
+        kind: NID_ext_key_usage,
+        isCritical: false,
+        der: element(0x30, element(6, serverAuthentication))
+      ),
+      CertificateExtension(
+        kind: NID_subject_alt_name,
+        isCritical: false,
+        der: element(0x30, try name(host))
+      ),
+    ]
+  }
+
+  /// A host name, or an address.
+  private static func name(_ host: String) throws(HTTPTransportError) -> [UInt8] {
+    if let address = IPAddress(host) { return element(0x87, Array(address.bytes)) }
+    guard host.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+      throw HTTPTransportError(.malformed, "a certificate cannot be for the host name \(host)")
+    }
+    return element(0x82, Array(host.utf8))
+  }
+
+  /// A tag, how many bytes follow, and the bytes.
+  private static func element(_ tag: UInt8, _ contents: [UInt8]) -> [UInt8] {
+    var length: [UInt8] = [UInt8(truncatingIfNeeded: contents.count)]
+    if contents.count > 0x7F {
+      var rest = contents.count >> 8
+      while rest > 0 {
+        length.insert(UInt8(truncatingIfNeeded: rest), at: 0)
+        rest >>= 8
+      }
+      length.insert(0x80 | UInt8(length.count), at: 0)
+    }
+    return [tag] + length + contents
+  }
+}
