@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ArgumentParser
-import JSON
 
 /// Brings flags written in the way of Go programs, which scripts rely on, into the one form that
 /// ArgumentParser reads without guessing: `--name=value`.
@@ -17,10 +16,13 @@ package struct FlagStyle: Sendable {
   /// What stands for the value of a switch in help; it tells switches from other options.
   static let switchValueName = "true|false"
 
+  /// Columns of help, so many that no line is broken.
+  private static let wide = 4096
+
   /// Options that alone mean yes.
-  private var switches: Set<String> = []
+  private(set) var switches: Set<String> = []
   /// Flags that ArgumentParser gives no value.
-  private var flags: Set<String> = []
+  private(set) var flags: Set<String> = []
   private let aliases: [String: String]
   private let refusals: [String: String]
 
@@ -37,23 +39,28 @@ package struct FlagStyle: Sendable {
   ) {
     self.refusals = refusals
     self.aliases = aliases.merging(["h": "help", "V": "version"]) { own, _ in own }
-    guard let tree = try? JSONValue(parsing: Root._dumpHelp()), let top = tree["command"] else {
-      preconditionFailure("ArgumentParser describes a program in another way than it did")
-    }
-    learn(top)
+    learn(root, below: root)
+    precondition(flags.contains("help"), "ArgumentParser writes help in another way than it did")
   }
 
-  /// Notes the flags and switches of a command and of those below it.
-  private mutating func learn(_ command: JSONValue) {
-    for argument in command["arguments"]?.array ?? [] {
-      let names = (argument["names"]?.array ?? []).compactMap { $0["name"]?.string }
-      if argument["kind"]?.string == "flag" {
-        flags.formUnion(names)
-      } else if argument["valueName"]?.string == Self.switchValueName {
-        switches.formUnion(names)
+  /// Notes the flags and switches of a command and of those below it, as its help lists them: one a
+  /// line, the names first.
+  private mutating func learn<Root: ParsableCommand>(
+    _ command: any ParsableCommand.Type,
+    below root: Root.Type
+  ) {
+    let help = root.helpMessage(for: command, includeHidden: true, columns: Self.wide)
+    for line in help.split(separator: "\n") where line.hasPrefix("  -") {
+      let words = line.split(separator: " ").prefix { $0.hasPrefix("-") || $0.hasPrefix("<") }
+      let names = words.filter { $0.hasPrefix("-") }
+        .map { name in String(name.drop { $0 == "-" }.prefix { $0 != "," }) }
+      switch words.last {
+      case "<\(Self.switchValueName)>": switches.formUnion(names)
+      case let value? where value.hasPrefix("<"): break
+      default: flags.formUnion(names)
       }
     }
-    for subcommand in command["subcommands"]?.array ?? [] { learn(subcommand) }
+    for subcommand in command.configuration.subcommands { learn(subcommand, below: root) }
   }
 
   /// The arguments in the form that ArgumentParser reads.
