@@ -99,6 +99,9 @@ def hosts(pinned):
             host.close()
         for name in names:
             run("ip", "netns", "delete", name, check=False)
+        # A rival that was killed leaves the socket of its configuration.
+        for socket in pathlib.Path("/run/wireguard").glob(f"{PREFIX}*.sock"):
+            socket.unlink(missing_ok=True)
 
 
 def ours(made, directory, mtu, handshake_keys):

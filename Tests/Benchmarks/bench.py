@@ -9,7 +9,7 @@ usage: bench.py [FIGURE...]      all of them without; `bench.py --list` names th
     MARTLET_ROUNDS=5             how many rounds; each measures every tunnel once
     MARTLET_SECONDS=2            how long one transfer lasts
     MARTLET_RESUME=1             keeps the figures that an earlier run finished
-    MARTLET_RESULTS=DIRECTORY    where results go (Documentation/Benchmarks)
+    MARTLET_RESULTS=DIRECTORY    where results go (Documentation/Benchmarks, if all figures are measured)
 
 Run it with `make bench` on a quiet machine. Packages: iperf3, wireguard-go, wireguard-tools, util-linux.
 """
@@ -76,8 +76,10 @@ def bench():
     require_tool("iperf3", "wg", "taskset", "ping")
     settings = figures.Settings(int(os.environ.get("MARTLET_ROUNDS", "5")), float(os.environ.get("MARTLET_SECONDS", "2")),
                                 rivals())
-    documents = pathlib.Path(os.environ.get("MARTLET_RESULTS", ROOT / "Documentation/Benchmarks"))
-    results = Results(ROOT / ".build-release/bench/raw.json", documents, settings)
+    # A part of the figures does not take the place of all.
+    kept, isWhole = ROOT / ".build-release/bench", groups == figures.BEDS
+    documents = pathlib.Path(os.environ.get("MARTLET_RESULTS") or (ROOT / "Documentation/Benchmarks" if isWhole else kept))
+    results = Results(kept / ("raw.json" if isWhole else "part.json"), documents, settings)
     if os.environ.get("MARTLET_RESUME"):
         results.resume()
     begun, failed = time.monotonic(), []
