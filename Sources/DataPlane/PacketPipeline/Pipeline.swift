@@ -64,6 +64,8 @@ package struct Pipeline: ~Copyable {
   let shard: Shard
   /// What may be joined for the host; less, once it refused to take it.
   package var joining: Joining
+  /// Super-packets that the host refused, by their kind.
+  var refusals: [UInt8: Int] = [:]
   var joiner = Joiner()
   /// The flow of the last packet from the host.
   var recalled: OutboundFlow?

@@ -33,6 +33,8 @@ int chost_udp_open(const struct chost_endpoint *local, int wanted_buffer, uint32
   features->send_buffer_size = buffer_size(fd, SO_SNDBUF, SO_SNDBUFFORCE, wanted_buffer);
   features->segmentation_offload = set_int(fd, IPPROTO_UDP, UDP_SEGMENT, 0) == 0;
   features->receive_offload = set_int(fd, IPPROTO_UDP, UDP_GRO, 1) == 0;
+  features->traffic_class = (family == AF_INET ? set_int(fd, IPPROTO_IP, IP_RECVTOS, 1)
+                                               : set_int(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1)) == 0;
   union chost_address address;
   socklen_t length = chost_address_from(&address, local);
   if (bind(fd, &address.any, length) < 0) goto failed;
@@ -71,7 +73,8 @@ ssize_t chost_udp_send_batch(int fd, const void *arena, const struct chost_train
   for (unsigned index = 0; index < count; index++) {
     chost_prepare_send(&messages[index].msg_hdr, &vectors[index], &addresses[index],
                        &controls[index], (const char *)arena + trains[index].offset,
-                       trains[index].count, trains[index].segment_size, &trains[index].to);
+                       trains[index].count, trains[index].segment_size,
+                       trains[index].traffic_class, &trains[index].to);
     messages[index].msg_len = 0;
   }
   int sent;
@@ -108,7 +111,7 @@ ssize_t chost_udp_receive_batch(int fd, void *buffers, size_t capacity,
   for (int index = 0; index < got; index++) {
     chost_endpoint_from(&received[index].source, &addresses[index]);
     received[index].count = messages[index].msg_len;
-    received[index].segment_size = chost_segment_size_of(&messages[index].msg_hdr);
+    chost_read_control(&messages[index].msg_hdr, &received[index]);
     received[index].truncated = (messages[index].msg_hdr.msg_flags & MSG_TRUNC) != 0;
   }
   return got;

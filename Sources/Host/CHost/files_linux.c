@@ -39,11 +39,15 @@ int chost_tun_open(char name[CHOST_NAME_SIZE], enum chost_tun_mode mode, unsigne
   memcpy(name, request.ifr_name, IFNAMSIZ);
   int header_size = 10;
   if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0) goto failed;
-  unsigned basic = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
-  *offloads = basic | TUN_F_USO4 | TUN_F_USO6;
-  if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)*offloads) == 0) return fd;
-  *offloads = basic;
-  if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)*offloads) == 0) return fd;
+  // A kernel refuses the whole set for one bit that it does not know. Segmentation of UDP came with
+  // Linux 6.2; everything before it is as old as the header itself.
+  const unsigned segmentation = TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+  const unsigned known[] = {~0u, TUN_F_CSUM | segmentation, TUN_F_CSUM, 0};
+  const unsigned wanted = *offloads;
+  for (size_t index = 0; index < sizeof known / sizeof *known; index++) {
+    *offloads = wanted & known[index];
+    if (ioctl(fd, TUNSETOFFLOAD, (unsigned long)*offloads) == 0) return fd;
+  }
 failed:;
   int code = errno;
   close(fd);

@@ -28,10 +28,14 @@ public struct TUNDevice: ~Copyable, Sendable {
     public static let tcp4 = Features(rawValue: 0x02)
     /// Trains of TCP over IPv6.
     public static let tcp6 = Features(rawValue: 0x04)
+    /// Trains of TCP whose first segment tells that the sender reduced its window.
+    public static let congestion = Features(rawValue: 0x08)
     /// Trains of UDP over IPv4 (Linux 6.2 and later).
     public static let udp4 = Features(rawValue: 0x20)
     /// Trains of UDP over IPv6 (Linux 6.2 and later).
     public static let udp6 = Features(rawValue: 0x40)
+    /// All that this program can make use of.
+    public static let all: Features = [.checksum, .tcp4, .tcp6, .congestion, .udp4, .udp6]
   }
 
   /// Which queue of its interface to open.
@@ -55,9 +59,14 @@ public struct TUNDevice: ~Copyable, Sendable {
   /// - Parameters:
   ///   - name: 1 to 15 bytes; may end in `%d`, for which the kernel puts a free number.
   ///   - queue: Which queue of the interface this is to be.
+  ///   - wanted: The offloads to ask for; `features` tells what the kernel has of them.
   /// - Returns: The only owner of the queue.
   /// - Throws: `HostError` that says what is missing: the device, the privilege, a free name.
-  public static func open(name: String, queue: Queue = .only) throws(HostError) -> TUNDevice {
+  public static func open(
+    name: String,
+    queue: Queue = .only,
+    wanted: Features = .all
+  ) throws(HostError) -> TUNDevice {
     guard isValidName(name) else {
       throw HostError(
         "open the TUN device \"\(name)\"",
@@ -73,7 +82,7 @@ public struct TUNDevice: ~Copyable, Sendable {
       }
     var text = name.utf8.map { CChar(bitPattern: $0) }
     text += Array(repeating: 0, count: Int(CHOST_NAME_SIZE) - text.count)
-    var offloads: UInt32 = 0
+    var offloads = wanted.rawValue
     // SAFETY: the name has CHOST_NAME_SIZE bytes and ends in zero.
     let opened = unsafe chost_tun_open(&text, mode, &offloads)
     return TUNDevice(

@@ -25,14 +25,19 @@ internal import CHost
   /// Adds the train that lies at `range` of the arena.
   ///
   /// - Returns: False when the batch is full: send it first.
-  public mutating func append(_ range: Range<Int>, segmentSize: Int, to endpoint: Endpoint) -> Bool
-  {
+  public mutating func append(
+    _ range: Range<Int>,
+    segmentSize: Int,
+    to endpoint: Endpoint,
+    trafficClass: UInt8 = 0
+  ) -> Bool {
     guard count < Self.maximumCount else { return false }
     // SAFETY: `count` is below the capacity that was allocated.
     unsafe trains[count] = chost_train(
       offset: UInt32(range.lowerBound),
       count: UInt32(range.count),
       segment_size: UInt16(clamping: segmentSize),
+      traffic_class: trafficClass,
       to: chost_endpoint(endpoint)
     )
     count += 1
@@ -84,7 +89,8 @@ extension UDPSocket {
       let outcome = unsafe send(
         UnsafeRawBufferPointer(start: base + Int(train.offset), count: Int(train.count)),
         segmentSize: Int(train.segment_size),
-        to: Endpoint(train.to)
+        to: Endpoint(train.to),
+        trafficClass: train.traffic_class
       )
       switch outcome {
       case .sent: result.sent += 1

@@ -13,11 +13,14 @@ extension UDPSocket {
     public let segmentSize: Int
     /// Who sent it.
     public let source: Endpoint
+    /// The traffic class, or type of service, of its IP headers.
+    public let trafficClass: UInt8
 
     @inline(__always) init(_ received: chost_received) {
       count = Int(received.count)
       segmentSize = received.segment_size == 0 ? max(1, count) : Int(received.segment_size)
       source = Endpoint(received.source)
+      trafficClass = received.traffic_class
     }
   }
 

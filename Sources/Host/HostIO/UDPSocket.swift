@@ -16,6 +16,10 @@ public struct UDPSocket: ~Copyable, Sendable {
     public internal(set) var sendsTrains = false
     /// Datagrams of one flow arrive joined.
     public internal(set) var receivesTrains = false
+    /// The traffic class of what arrives is told.
+    public internal(set) var tellsTrafficClass = false
+    /// The kernel cuts trains wrongly, so none are sent.
+    public internal(set) var corruptsTrains = false
     /// Packets carry the mark that was asked for.
     public internal(set) var isMarked = false
     /// Bytes of receive buffer, as the kernel counts them (twice what was asked).
@@ -61,6 +65,7 @@ public struct UDPSocket: ~Copyable, Sendable {
   ///   - mark: A packet mark by which routing rules know our own traffic; zero for none. Without
   ///     the privilege to mark, `features.isMarked` says so.
   ///   - bufferSize: Bytes of buffer to ask for in each direction.
+  ///   - kernel: The kernel that runs, whose known faults are avoided.
   ///   - joins: Whether it may share the port of a socket that was told to `share` it.
   /// - Returns: The only owner of the socket.
   /// - Throws: `HostError`, with the port named when it is taken.
@@ -68,6 +73,7 @@ public struct UDPSocket: ~Copyable, Sendable {
     _ endpoint: Endpoint,
     mark: UInt32 = 0,
     bufferSize: Int = defaultBufferSize,
+    kernel: KernelRelease = .running,
     joins: Bool = false
   ) throws(HostError) -> UDPSocket {
     var local = chost_endpoint(endpoint)
@@ -90,8 +96,10 @@ public struct UDPSocket: ~Copyable, Sendable {
       descriptor: descriptor,
       localEndpoint: Endpoint(local),
       features: Features(
-        sendsTrains: granted.segmentation_offload != 0,
+        sendsTrains: granted.segmentation_offload != 0 && !kernel.corruptsTrains,
         receivesTrains: granted.receive_offload != 0,
+        tellsTrafficClass: granted.traffic_class != 0,
+        corruptsTrains: kernel.corruptsTrains,
         isMarked: granted.marked != 0,
         receiveBufferSize: Int(granted.receive_buffer_size),
         sendBufferSize: Int(granted.send_buffer_size)

@@ -24,6 +24,8 @@ package struct HostCounters: Hashable, Sendable {
   package internal(set) var interfaceFull: UInt64 = 0
   /// Packets that the TUN interface refused as malformed.
   package internal(set) var interfaceRefused: UInt64 = 0
+  /// Super-packets that the TUN interface refused, and whose packets it took one by one.
+  package internal(set) var trainsRefused: UInt64 = 0
   /// Packets for a TUN interface that is down.
   package internal(set) var interfaceDown: UInt64 = 0
   /// Trains whose socket's buffer was full.
@@ -63,6 +65,7 @@ extension HostCounters {
   mutating func merge(_ other: HostCounters) {
     interfaceFull &+= other.interfaceFull
     interfaceRefused &+= other.interfaceRefused
+    trainsRefused &+= other.trainsRefused
     interfaceDown &+= other.interfaceDown
     socketFull &+= other.socketFull
     unreachable &+= other.unreachable

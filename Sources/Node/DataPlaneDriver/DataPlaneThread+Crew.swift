@@ -139,7 +139,8 @@ extension DataPlaneThread {
     at moment: Pipeline.Moment
   ) {
     guard owner != shard.index else {
-      return inbound(run, segmentSize: segmentSize, from: .direct(source), at: moment)
+      let way = PacketSource.direct(source)
+      return inbound(run, segmentSize: segmentSize, from: way, ecn: outerECN, at: moment)
     }
     handOver(run, .owned, to: owner, segmentSize: segmentSize, source: source)
   }

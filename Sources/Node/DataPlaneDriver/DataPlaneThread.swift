@@ -47,6 +47,8 @@ struct DataPlaneThread: ~Copyable {
   /// The other shards; nil when there are none.
   let crew: Crew?
   private var isTUNOpen: Bool
+  /// What the train that is being sorted says of congestion; it is not handed over.
+  var outerECN = ECN.notCapable
 
   /// Where the thread leaves what it does not do itself.
   struct Ways: Sendable {
@@ -83,6 +85,7 @@ struct DataPlaneThread: ~Copyable {
       shard: shard
     )
     isTUNOpen = devices.readsTUN
+    pipeline.joining = features.joining
     self.devices = devices
     (self.shard, self.crew) = (shard, crew)
     port = options.port
@@ -184,18 +187,22 @@ struct DataPlaneThread: ~Copyable {
 
   private mutating func inbound(_ train: UDPSocket.Received, at moment: Pipeline.Moment) {
     if let crew {
-      return sort(
+      outerECN = ECN(trafficClass: train.trafficClass)
+      sort(
         received.bytes.slice(0..<train.count),
         segmentSize: train.segmentSize,
         from: train.source,
         for: crew,
         at: moment
       )
+      outerECN = .notCapable
+      return
     }
     inbound(
       received.bytes.slice(0..<train.count),
       segmentSize: train.segmentSize,
       from: .direct(train.source),
+      ecn: ECN(trafficClass: train.trafficClass),
       at: moment
     )
   }
@@ -204,9 +211,17 @@ struct DataPlaneThread: ~Copyable {
     _ bytes: PacketBytes,
     segmentSize: Int,
     from source: PacketSource,
+    ecn: ECN = .notCapable,
     at moment: Pipeline.Moment
   ) {
-    pipeline.inbound(bytes, segmentSize: segmentSize, from: source, at: moment, into: &effects)
+    pipeline.inbound(
+      bytes,
+      segmentSize: segmentSize,
+      from: source,
+      ecn: ecn,
+      at: moment,
+      into: &effects
+    )
     deliver()
     if !effects.hasRoom { perform(at: moment) }
   }
@@ -260,9 +275,26 @@ struct DataPlaneThread: ~Copyable {
         isWhole = isWhole && Self.append(piece, to: &gather)
       }
       precondition(isWhole, "a delivery has fewer pieces than one write takes")
-      note(devices.tun.write(gather))
+      let result = devices.tun.write(gather)
+      if result == .refused, delivery.header.segmentation != .none {
+        deliverSingly(delivery)
+      } else {
+        note(result)
+      }
     }
     effects.resetDeliveries()
+  }
+
+  /// Writes the packets of a super-packet that the host refused.
+  private mutating func deliverSingly(_ delivery: PipelineEffects.Delivery) {
+    let packets = effects.packets(of: delivery)
+    let refused = counters.interfaceRefused
+    for packet in packets { deliver(packet) }
+    // Where each is refused as well, the packets are to blame and not their joining.
+    if counters.interfaceRefused - refused < packets.count {
+      counters.trainsRefused &+= 1
+      pipeline.noteRefused(delivery.header)
+    }
   }
 
   private static func append(_ piece: PacketBytes, to gather: inout GatherList) -> Bool {
@@ -271,13 +303,15 @@ struct DataPlaneThread: ~Copyable {
   }
 
   private mutating func deliverOwn() {
-    for packet in effects.hostPackets {
-      var bytes = [UInt8](repeating: 0, count: OffloadHeader.size) + packet
-      bytes.withPacketBytes { OffloadHeader.none.write(to: $0) }
-      // SAFETY: the bytes outlive the call.
-      let result = unsafe bytes.withUnsafeBytes { unsafe devices.tun.write($0) }
-      note(result)
-    }
+    for packet in effects.hostPackets { deliver(packet) }
+  }
+
+  private mutating func deliver(_ packet: [UInt8]) {
+    var bytes = [UInt8](repeating: 0, count: OffloadHeader.size) + packet
+    bytes.withPacketBytes { OffloadHeader.none.write(to: $0) }
+    // SAFETY: the bytes outlive the call.
+    let result = unsafe bytes.withUnsafeBytes { unsafe devices.tun.write($0) }
+    note(result)
   }
 
   private mutating func note(_ result: TUNDevice.WriteResult) {
@@ -323,7 +357,8 @@ struct DataPlaneThread: ~Copyable {
     case .direct(let endpoint):
       // SAFETY: the train lies in the arena of the effects, which outlives the call.
       let buffer = unsafe UnsafeRawBufferPointer(start: bytes.pointer, count: bytes.count)
-      note(unsafe send(buffer, train.segmentSize, to: endpoint), endpoint, &unreachable)
+      let result = unsafe send(buffer, train.segmentSize, to: endpoint, train.ecn)
+      note(result, endpoint, &unreachable)
     case .relay(let region, let key):
       let copy = RelayTrain(
         destination: key,
@@ -358,13 +393,16 @@ struct DataPlaneThread: ~Copyable {
 
   private mutating func send(
     _ bytes: UnsafeRawBufferPointer,
-    _ segmentSize: Int,
-    to endpoint: Endpoint
+    _ size: Int,
+    to endpoint: Endpoint,
+    _ ecn: ECN = .notCapable
   ) -> SendResult {
+    let bits = ecn.rawValue
     // SAFETY: the caller vouches for the bytes.
-    endpoint.address.isV4
-      ? unsafe devices.v4.send(bytes, segmentSize: segmentSize, to: endpoint)
-      : unsafe devices.v6?.send(bytes, segmentSize: segmentSize, to: endpoint) ?? .unreachable
+    return endpoint.address.isV4
+      ? unsafe devices.v4.send(bytes, segmentSize: size, to: endpoint, trafficClass: bits)
+      : unsafe devices.v6?.send(bytes, segmentSize: size, to: endpoint, trafficClass: bits)
+        ?? .unreachable
   }
 
   private mutating func note(

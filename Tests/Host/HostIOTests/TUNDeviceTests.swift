@@ -103,6 +103,46 @@ struct TUNDeviceTests {
     }
   }
 
+  @Test("A kernel that does not know an offload is asked for less, down to none")
+  func olderKernels() throws {
+    try OwnNetwork.run {
+      let unknown = TUNDevice.Features(rawValue: 0x4000)
+      let older = try TUNDevice.open(name: "mtt0", wanted: TUNDevice.Features.all.union(unknown))
+      let features = older.features
+      #expect(features == [.checksum, .tcp4, .tcp6, .congestion])
+      let bare = try TUNDevice.open(name: "mtt1", wanted: [])
+      let none = bare.features
+      #expect(none == [])
+      try Self.up("mtt1")
+      var receiver = try UDPSocket.bind(Endpoint(IPAddress(10, 53, 0, 1), port: 0))
+      let packet = Self.packet([4, 5], port: receiver.localEndpoint.port)
+      let written = unsafe packet.withUnsafeBytes { unsafe bare.write($0) }
+      #expect(written == .written)
+      let datagrams = try UDPSocketTests.datagrams(2, at: &receiver)
+      #expect(datagrams == [[4, 5]])
+    }
+  }
+
+  @Test("A super-packet that the kernel does not take is refused, and the device lives on")
+  func refusedTrain() throws {
+    try OwnNetwork.run {
+      let tun = try TUNDevice.open(name: "mtt0")
+      try Self.up(tun.name)
+      var receiver = try UDPSocket.bind(Endpoint(IPAddress(10, 53, 0, 1), port: 0))
+      let port = receiver.localEndpoint.port
+      // More segments than any kernel cuts.
+      var train = Self.packet([UInt8](repeating: 1, count: 2000), port: port)
+      train.replaceSubrange(0..<10, with: [1, 5, 28, 0, 1, 0, 20, 0, 6, 0])
+      let refused = unsafe train.withUnsafeBytes { unsafe tun.write($0) }
+      #expect(refused == .refused)
+      let packet = Self.packet([4, 5], port: port)
+      let written = unsafe packet.withUnsafeBytes { unsafe tun.write($0) }
+      #expect(written == .written)
+      let datagrams = try UDPSocketTests.datagrams(2, at: &receiver)
+      #expect(datagrams == [[4, 5]])
+    }
+  }
+
   @Test("A device that is down refuses packets, and nothing waits to be read")
   func down() throws {
     try OwnNetwork.run {

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Addressing
-import HostIO
+import Glibc
 import TestSupport
 import Testing
 import Timing
+
+@testable import HostIO
 
 @Suite("UDP sockets")
 struct UDPSocketTests {
@@ -83,6 +85,91 @@ struct UDPSocketTests {
     #expect(Array(datagrams.joined()) == bytes)
     let refused = sender.counters.trainsRefused
     #expect(refused == 0)
+  }
+
+  @Test("The bits of congestion arrive as they were sent", arguments: [loopback, loopback6])
+  func trafficClass(local: Endpoint) throws {
+    var sender = try UDPSocket.bind(local)
+    var receiver = try UDPSocket.bind(local)
+    let features = receiver.features
+    #expect(features.tellsTrafficClass)
+    let bytes = [UInt8](repeating: 5, count: 250)
+    let to = receiver.localEndpoint
+    var buffer = [UInt8](repeating: 0, count: UDPSocket.receiveCapacity)
+    for bits in [0, 2, 3, 1, 0] as [UInt8] {
+      for size in [250, 100] {
+        let sent = unsafe bytes.withUnsafeBytes {
+          unsafe sender.send($0, segmentSize: size, to: to, trafficClass: bits)
+        }
+        #expect(sent == .sent)
+        var left = bytes.count
+        while left > 0 {
+          try Self.wait(receiver)
+          let received = unsafe buffer.withUnsafeMutableBytes { unsafe receiver.receive(into: $0) }
+          let train = try #require(received)
+          #expect(train.trafficClass == bits)
+          left -= train.count
+        }
+      }
+    }
+  }
+
+  @Test("On a kernel that is known to damage trains, datagrams are sent one by one")
+  func corruptingKernel() throws {
+    var sender = try UDPSocket.bind(Self.loopback, kernel: KernelRelease("7.0.2-6-pve"))
+    var receiver = try UDPSocket.bind(Self.loopback)
+    let features = sender.features
+    #expect(features.corruptsTrains && !features.sendsTrains)
+    let bytes = (0..<1050).map { UInt8(truncatingIfNeeded: $0) }
+    let result = Self.send(bytes, segmentSize: 100, from: &sender, to: receiver.localEndpoint)
+    #expect(result == .sent)
+    let datagrams = try Self.datagrams(bytes.count, at: &receiver)
+    #expect(datagrams.count == 11)
+    #expect(Array(datagrams.joined()) == bytes)
+    var batch = SendBatch()
+    _ = batch.append(0..<1050, segmentSize: 100, to: receiver.localEndpoint, trafficClass: 2)
+    let sent = unsafe bytes.withUnsafeBytes { unsafe sender.send(batch, from: $0) }
+    #expect(sent.sent == 1)
+    let again = try Self.datagrams(bytes.count, at: &receiver)
+    #expect(again == datagrams)
+  }
+
+  @Test("A kernel that refuses trains at run time is served without them, and nothing is lost")
+  func refusedAtRunTime() throws {
+    var sender = try UDPSocket.bind(Self.loopback)
+    var receiver = try UDPSocket.bind(Self.loopback)
+    // Without checksums the kernel refuses to cut.
+    var one: Int32 = 1
+    // SAFETY: the option is an integer.
+    let option = unsafe setsockopt(
+      sender.rawDescriptor,
+      SOL_SOCKET,
+      SO_NO_CHECK,
+      &one,
+      socklen_t(MemoryLayout<Int32>.size)
+    )
+    try #require(option == 0)
+    let bytes = (0..<1050).map { UInt8(truncatingIfNeeded: $0) }
+    let to = receiver.localEndpoint
+    for round in 1...20 {
+      let result = Self.send(bytes, segmentSize: 100, from: &sender, to: to)
+      #expect(result == .sent)
+      let datagrams = try Self.datagrams(bytes.count, at: &receiver)
+      #expect(Array(datagrams.joined()) == bytes && datagrams.count == 11)
+      let (counters, features) = (sender.counters, sender.features)
+      #expect(counters.trainsRefused == UInt64(min(round, 16)))
+      #expect(features.sendsTrains == (round < 16))
+    }
+  }
+
+  @Test("A device that cannot checksum is found out by one refused train")
+  func deviceWithoutChecksums() throws {
+    var sender = try UDPSocket.bind(Self.loopback)
+    let refuses = sender.refusesTrains(.failed(EIO))
+    let features = sender.features
+    #expect(refuses && !features.sendsTrains)
+    let others = [SendResult.wouldBlock, .unreachable, .forbidden].map { sender.refusesTrains($0) }
+    #expect(others == [false, false, false], "what has other reasons says nothing about trains")
   }
 
   @Test("A batch carries trains to several endpoints")

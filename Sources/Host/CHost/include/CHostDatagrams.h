@@ -38,6 +38,7 @@ struct chost_received {
   uint32_t count;         // bytes received
   uint32_t segment_size;  // bytes of each datagram but the last; 0 when there is one only
   uint8_t truncated;      // the buffer was too small: the rest is lost
+  uint8_t traffic_class;  // traffic class or type of service of the outer headers
 };
 
 union chost_address {
@@ -80,16 +81,16 @@ static inline void chost_endpoint_from(struct chost_endpoint *endpoint,
   endpoint->port = be16toh(address->v6.sin6_port);
 }
 
-/// Room for the one control message that UDP_SEGMENT or UDP_GRO takes.
+/// Room for the control messages that come with a datagram: the size of segments, the traffic class.
 union chost_control {
-  char bytes[CMSG_SPACE(sizeof(int))];
+  char bytes[2 * CMSG_SPACE(sizeof(int))];
   struct cmsghdr aligned;
 };
 
 static inline void chost_prepare_send(struct msghdr *message, struct iovec *vector,
                                       union chost_address *address, union chost_control *control,
                                       const void *bytes, size_t count, uint16_t segment_size,
-                                      const struct chost_endpoint *to) {
+                                      uint8_t traffic_class, const struct chost_endpoint *to) {
   memset(message, 0, sizeof *message);
   vector->iov_base = (void *)bytes;
   vector->iov_len = count;
@@ -97,24 +98,39 @@ static inline void chost_prepare_send(struct msghdr *message, struct iovec *vect
   message->msg_iovlen = 1;
   message->msg_name = address;
   message->msg_namelen = chost_address_from(address, to);
-  if (segment_size == 0 || count <= segment_size) return;
+  size_t used = 0;
+  if (segment_size != 0 && count > segment_size) {
+    struct cmsghdr *header = &control->aligned;
+    header->cmsg_level = IPPROTO_UDP;
+    header->cmsg_type = UDP_SEGMENT;
+    header->cmsg_len = CMSG_LEN(sizeof segment_size);
+    memcpy(CMSG_DATA(header), &segment_size, sizeof segment_size);
+    used = CMSG_SPACE(sizeof segment_size);
+  }
+  if (traffic_class != 0) {
+    struct cmsghdr *header = (struct cmsghdr *)(control->bytes + used);
+    const int value = traffic_class;
+    header->cmsg_level = to->family == 4 ? IPPROTO_IP : IPPROTO_IPV6;
+    header->cmsg_type = to->family == 4 ? IP_TOS : IPV6_TCLASS;
+    header->cmsg_len = CMSG_LEN(sizeof value);
+    memcpy(CMSG_DATA(header), &value, sizeof value);
+    used += CMSG_SPACE(sizeof value);
+  }
+  if (used == 0) return;
   message->msg_control = control->bytes;
-  message->msg_controllen = CMSG_SPACE(sizeof segment_size);
-  struct cmsghdr *header = CMSG_FIRSTHDR(message);
-  header->cmsg_level = IPPROTO_UDP;
-  header->cmsg_type = UDP_SEGMENT;
-  header->cmsg_len = CMSG_LEN(sizeof segment_size);
-  memcpy(CMSG_DATA(header), &segment_size, sizeof segment_size);
+  message->msg_controllen = used;
 }
 
 /// Sends one datagram, or a train of datagrams of `segment_size` bytes when `count` is larger.
 static inline ssize_t chost_udp_send(int fd, const void *bytes, size_t count,
-                                     uint16_t segment_size, const struct chost_endpoint *to) {
+                                     uint16_t segment_size, uint8_t traffic_class,
+                                     const struct chost_endpoint *to) {
   struct msghdr message;
   struct iovec vector;
   union chost_address address;
   union chost_control control;
-  chost_prepare_send(&message, &vector, &address, &control, bytes, count, segment_size, to);
+  chost_prepare_send(&message, &vector, &address, &control, bytes, count, segment_size,
+                     traffic_class, to);
   ssize_t sent;
   do {
     sent = sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -127,6 +143,7 @@ struct chost_train {
   uint32_t offset;
   uint32_t count;
   uint16_t segment_size;
+  uint8_t traffic_class;
   struct chost_endpoint to;
 };
 
@@ -136,15 +153,22 @@ struct chost_train {
 ssize_t chost_udp_send_batch(int fd, const void *arena, const struct chost_train *trains,
                              unsigned count);
 
-static inline uint32_t chost_segment_size_of(struct msghdr *message) {
+static inline void chost_read_control(struct msghdr *message, struct chost_received *received) {
+  received->segment_size = 0;
+  received->traffic_class = 0;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL;
        header = CMSG_NXTHDR(message, header)) {
-    if (header->cmsg_level != IPPROTO_UDP || header->cmsg_type != UDP_GRO) continue;
-    int size = 0;
-    memcpy(&size, CMSG_DATA(header), sizeof size);
-    return size > 0 ? (uint32_t)size : 0;
+    int value = 0;
+    if (header->cmsg_level == IPPROTO_UDP && header->cmsg_type == UDP_GRO) {
+      memcpy(&value, CMSG_DATA(header), sizeof value);
+      if (value > 0) received->segment_size = (uint32_t)value;
+    } else if (header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_TOS) {
+      received->traffic_class = *(const uint8_t *)CMSG_DATA(header);
+    } else if (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_TCLASS) {
+      memcpy(&value, CMSG_DATA(header), sizeof value);
+      received->traffic_class = (uint8_t)value;
+    }
   }
-  return 0;
 }
 
 /// Receives one datagram, or a train of them where UDP_GRO is on.
@@ -168,7 +192,7 @@ static inline ssize_t chost_udp_receive(int fd, void *buffer, size_t capacity,
   if (count < 0) return -errno;
   chost_endpoint_from(&received->source, &address);
   received->count = (uint32_t)count;
-  received->segment_size = chost_segment_size_of(&message);
+  chost_read_control(&message, received);
   received->truncated = (message.msg_flags & MSG_TRUNC) != 0;
   return count;
 }
@@ -183,6 +207,7 @@ struct chost_udp_features {
   uint8_t segmentation_offload;
   uint8_t receive_offload;
   uint8_t marked;
+  uint8_t traffic_class;
   int receive_buffer_size;
   int send_buffer_size;
 };

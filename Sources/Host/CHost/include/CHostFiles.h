@@ -26,7 +26,8 @@ enum chost_tun_mode {
 /// Opens a non-blocking TUN queue whose packets carry a 10-byte virtio header in host byte order.
 ///
 /// `name` holds the wanted name, which may end in `%d`, and receives the one that was given.
-/// `offloads` receives the offloads that the kernel accepted (TUN_F_ bits). Returns the descriptor.
+/// `offloads` holds the offloads that are wanted (TUN_F_ bits) and receives those that the kernel
+/// accepted: without what it does not know, newest first. Returns the descriptor.
 int chost_tun_open(char name[CHOST_NAME_SIZE], enum chost_tun_mode mode, unsigned *offloads);
 
 static inline ssize_t chost_read(int fd, void *buffer, size_t capacity) {

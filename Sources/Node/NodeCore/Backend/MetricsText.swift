@@ -30,7 +30,10 @@ extension NodeBackend {
   /// The counters that users are promised, as Prometheus text.
   package func userMetrics() async -> String {
     var metrics = MetricsText()
-    if let status = await plane.status() { Self.write(status.pipeline.counters, to: &metrics) }
+    if let status = await plane.status() {
+      Self.write(status.pipeline.counters, to: &metrics)
+      Self.write(status.host, to: &metrics)
+    }
     metrics.begin("tailscaled_health_messages", .gauge, help: "Number of warnings about this node.")
     metrics.add(
       "tailscaled_health_messages",
@@ -47,11 +50,28 @@ extension NodeBackend {
     var metrics = MetricsText()
     guard let status = await plane.status() else { return "" }
     Self.write(status.pipeline.counters, to: &metrics)
+    Self.write(status.host, to: &metrics)
     for (name, value) in status.pipeline.pathCounters.named {
       metrics.begin("magicsock_\(name)", .counter, help: "Path finding.")
       metrics.add("magicsock_\(name)", value)
     }
     return metrics.text
+  }
+
+  /// What tells whether the data path sleeps while nothing happens, and which offloads the host refused.
+  private static func write(_ counters: HostCounters, to metrics: inout MetricsText) {
+    let numbers = [
+      ("wakeups", "How often a data thread woke.", counters.wakeUps),
+      (
+        "refused_trains", "Super-packets that the TUN interface did not take joined.",
+        counters.trainsRefused
+      ),
+    ]
+    for (name, help, value) in numbers {
+      let full = "martlet_data_plane_\(name)_total"
+      metrics.begin(full, .counter, help: help)
+      metrics.add(full, value)
+    }
   }
 
   private static func write(_ counters: Counters, to metrics: inout MetricsText) {
