@@ -35,7 +35,7 @@ extension Pipeline {
     let kind = unsafe DatagramKind.classify(
       UnsafeRawBufferPointer(start: datagram.pointer, count: datagram.count)
     )
-    guard kind == .disco, let sender = Envelope.sender(of: datagram.slice(0..<38).array) else {
+    guard kind == .disco, let sender = Envelope.sender(of: datagram.array) else {
       return .first
     }
     return .discovery(sender)
