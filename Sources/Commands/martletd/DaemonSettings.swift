@@ -58,6 +58,14 @@ struct DaemonSettings {
     ) {
       node.mtu = mtu
     }
+    if let shards = try settings.value(
+      "shards",
+      flags.shards,
+      expecting: "a number from 1 to 8",
+      { Int($0).flatMap { (1...8).contains($0) ? $0 : nil } }
+    ) {
+      node.shards = shards
+    }
     if let level = try settings.value(
       "log-level",
       flags.logLevel,

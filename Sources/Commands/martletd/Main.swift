@@ -44,6 +44,14 @@ struct Martletd: AsyncParsableCommand {
   @Option(help: "The largest packet in the tunnel, in bytes: 1280 to 9000 (1280).")
   var mtu: String?
 
+  @Option(
+    help: """
+      How many threads share the data path, each with peers of its own: 1 to 8 (1 up to four \
+      processors, then half of them).
+      """
+  )
+  var shards: String?
+
   @Option(help: "How much to log: trace, debug, info, notice, warning or error (info).")
   var logLevel: String?
 

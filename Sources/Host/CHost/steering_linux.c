@@ -9,6 +9,7 @@
 #include <linux/filter.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -35,6 +36,14 @@ int chost_udp_steer(int fd, const struct chost_instruction *program, unsigned co
   struct sock_fprog whole = {(unsigned short)count, filter};
   return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &whole, sizeof whole) < 0 ? -errno
                                                                                        : 0;
+}
+
+int chost_processors(void) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof set, &set) < 0) return 1;
+  int count = CPU_COUNT(&set);
+  return count > 0 ? count : 1;
 }
 
 int chost_duplicate(int fd) {

@@ -44,6 +44,9 @@ public final class DataThread: Sendable {
     if let thread = handle.withLock({ $0 }) { chost_thread_detach(thread) }
   }
 
+  /// How many processors the threads of this process may run on.
+  public static var processors: Int { Int(chost_processors()) }
+
   /// Waits until the body has returned; the second call returns at once.
   ///
   /// Blocks the calling thread: not for use in a task.

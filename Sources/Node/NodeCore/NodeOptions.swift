@@ -14,6 +14,8 @@ package struct NodeOptions: Hashable, Sendable {
   package var isPortRequired = false
   /// The size of the largest packet inside the tunnel, in bytes.
   package var mtu = RouterSettings.defaultMTU
+  /// How many threads share the data path; nil for as many as suit the machine.
+  package var shards: Int?
   /// The numbers that routes, rules and packet marks carry.
   package var ground = HostGround()
   /// What this program calls itself: version and commit.

@@ -25,6 +25,9 @@ int chost_udp_share(int fd);
 /// returns is the place in the order in which they were bound.
 int chost_udp_steer(int fd, const struct chost_instruction *program, unsigned count);
 
+/// How many processors this process may run on.
+int chost_processors(void);
+
 /// Another descriptor of the same queue.
 int chost_duplicate(int fd);
 

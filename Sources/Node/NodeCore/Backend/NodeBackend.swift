@@ -103,6 +103,8 @@ package actor NodeBackend {
     wanted.isPortRequired = options.isPortRequired
     wanted.mark = options.ground.bypassMark.value
     wanted.mtu = options.mtu
+    wanted.shards =
+      options.shards ?? DataPlaneOptions.defaultShards(cores: DataThread.processors)
     let plane = try DataPlane(wanted, logger: logger)
     if plane.isPortSubstituted {
       let text = "UDP port \(options.port) is in use; this node uses \(plane.port) instead."
