@@ -112,7 +112,7 @@ let groups: [(folder: String, modules: [Module])] = [
     [
       Module("HostSettings", on: ["Addressing"]),
       Module("CHost", .c),
-      Module("HostIO", on: ["CHost", "Bytes", "Addressing", "Timing"]),
+      Module("HostIO", on: ["CHost", "Bytes", "Addressing", "Timing", "Cryptography"]),
       Module(
         "HostConfiguration",
         on: ["HostSettings", "HostIO", "CHost", "Addressing", "Timing"]
@@ -242,7 +242,7 @@ let groups: [(folder: String, modules: [Module])] = [
         .executable,
         on: [
           "CommandLine", "NodeCore", "NodeAPIs", "ControlProtocol", "HostConfiguration", "HostIO",
-          "HostSettings", "HTTPTransport", "LocalAPI", "Addressing", "Keys",
+          "HostSettings", "HTTPTransport", "LocalAPI", "Addressing", "Keys", "Cryptography",
         ],
         borrowing: [arguments, logging]
       ),
@@ -251,7 +251,7 @@ let groups: [(folder: String, modules: [Module])] = [
         .executable,
         on: [
           "CommandLine", "LocalAPI", "ControlProtocol", "HTTPTransport", "JSON", "Addressing",
-          "Keys", "Timing",
+          "Keys", "Timing", "HostIO", "Cryptography",
         ],
         borrowing: [arguments, logging],
         testing: ["NodeAPIs"],

@@ -19,7 +19,7 @@ struct Martlet: ParsableCommand {
     subcommands: [
       UpCommand.self, DownCommand.self, SetCommand.self, GetCommand.self, LoginCommand.self,
       LogoutCommand.self, StatusCommand.self, IPCommand.self, PingCommand.self, WhoIsCommand.self,
-      NetcheckCommand.self, WaitCommand.self, VersionCommand.self,
+      NetcheckCommand.self, WaitCommand.self, VersionCommand.self, DebugCommand.self,
     ]
   )
 
