@@ -16,8 +16,8 @@ public struct Boxed<Value: Sendable>: Sendable {
 
   /// What is in it; there must be something.
   @inlinable public var value: Value {
-    _read { yield storage[0] }
-    _modify { yield &storage[0] }
+    @inline(__always) _read { yield storage[0] }
+    @inline(__always) _modify { yield &storage[0] }
   }
 
   /// Puts a value in.

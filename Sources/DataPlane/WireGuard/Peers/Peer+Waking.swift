@@ -9,7 +9,16 @@ extension Peer {
   var isAsleep: Bool { wakeful.isEmpty }
 
   /// What a sleeping peer looks like to those who only read.
-  private static let asleep = Wakeful(timers: PeerTimers(jitterSeed: 0))
+  private static let asleep = {
+    var box = Boxed<Wakeful>()
+    box.fill(Wakeful(timers: PeerTimers(jitterSeed: 0)))
+    return box
+  }()
+
+  /// What readers see.
+  ///
+  /// The accessors below yield at one place each and are inlined: otherwise each use would allocate.
+  @inline(__always) private var readable: Boxed<Wakeful> { isAsleep ? Self.asleep : wakeful }
 
   private mutating func wake() {
     guard isAsleep else { return }
@@ -25,98 +34,72 @@ extension Peer {
   }
 
   var sessions: Sessions {
-    _read {
-      if isAsleep { yield Self.asleep.sessions } else { yield wakeful.value.sessions }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.sessions }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.sessions
     }
   }
 
   var timers: PeerTimers {
-    _read {
-      if isAsleep { yield Self.asleep.timers } else { yield wakeful.value.timers }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.timers }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.timers
     }
   }
 
   var staticSecret: [UInt8]? {
-    _read {
-      if isAsleep { yield Self.asleep.staticSecret } else { yield wakeful.value.staticSecret }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.staticSecret }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.staticSecret
     }
   }
 
   var outstanding: OutstandingInitiation? {
-    _read {
-      if isAsleep { yield Self.asleep.outstanding } else { yield wakeful.value.outstanding }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.outstanding }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.outstanding
     }
   }
 
   var cookie: ReceivedCookie {
-    _read {
-      if isAsleep { yield Self.asleep.cookie } else { yield wakeful.value.cookie }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.cookie }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.cookie
     }
   }
 
   var staged: StagedQueue {
-    _read {
-      if isAsleep { yield Self.asleep.staged } else { yield wakeful.value.staged }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.staged }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.staged
     }
   }
 
   var lastInitiationReceived: Instant? {
-    _read {
-      if isAsleep {
-        yield Self.asleep.lastInitiationReceived
-      } else {
-        yield wakeful.value.lastInitiationReceived
-      }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.lastInitiationReceived }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.lastInitiationReceived
     }
   }
 
   var lastHandshakeSent: Instant? {
-    _read {
-      if isAsleep {
-        yield Self.asleep.lastHandshakeSent
-      } else {
-        yield wakeful.value.lastHandshakeSent
-      }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.lastHandshakeSent }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.lastHandshakeSent
     }
   }
 
   var called: Instant? {
-    _read {
-      if isAsleep { yield Self.asleep.called } else { yield wakeful.value.called }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.called }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.called
     }
