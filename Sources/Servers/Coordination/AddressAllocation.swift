@@ -79,6 +79,24 @@ package struct AddressAllocation: Sendable {
     return nil
   }
 
+  /// A free address of one of `pools`, from now on used; nil when there is none.
+  package mutating func allocate(in pools: [IPPrefix], at time: Timestamp) -> IPAddress? {
+    for pool in pools {
+      var candidate = pool.masked.address
+      // As above: a free one is found within as many steps, if there is any.
+      for _ in 0..<used.count + resting.count + 16 {
+        candidate = candidate.next
+        guard pool.contains(candidate), candidate != pool.lastAddress else { break }
+        if prefix.contains(candidate), isFree(candidate, at: time) {
+          used.insert(candidate)
+          resting[candidate] = nil
+          return candidate
+        }
+      }
+    }
+    return nil
+  }
+
   /// Gives an address back; it rests from now on.
   package mutating func release(_ address: IPAddress, at time: Timestamp) {
     guard used.remove(address) != nil else { return }

@@ -87,7 +87,7 @@ extension Tailnet {
     at now: Moment,
     using entropy: inout Entropy
   ) throws(Refusal) -> NodeRecord {
-    let addresses = try allocateAddresses(at: now)
+    let addresses = try allocateAddresses(at: now, from: addressPools(for: candidate.owner))
     let base = NodeName.sanitized(candidate.hostinfo.hostname)
     return NodeRecord(
       id: nextNodeID(),

@@ -276,10 +276,17 @@ extension Tailnet {
     names[name].map { $0 == node } ?? true
   }
 
-  /// An address of each family that no other node has.
-  mutating func allocateAddresses(at now: Moment) throws(Refusal) -> [IPAddress] {
-    guard let first = ipv4.allocate(at: now.time) else {
-      throw Refusal(.exhausted, "No IPv4 address is left in \(ipv4.prefix).")
+  /// An address of each family that no other node has; the IPv4 one of one of `pools`, where there
+  /// are any.
+  mutating func allocateAddresses(
+    at now: Moment,
+    from pools: [IPPrefix] = []
+  ) throws(Refusal) -> [IPAddress] {
+    let next =
+      pools.isEmpty ? ipv4.allocate(at: now.time) : ipv4.allocate(in: pools, at: now.time)
+    guard let first = next else {
+      let place = pools.isEmpty ? ipv4.prefix.description : "the ipPool of the policy"
+      throw Refusal(.exhausted, "No IPv4 address is left in \(place).")
     }
     guard let second = ipv6.allocate(at: now.time) else {
       ipv4.release(first, at: now.time)

@@ -301,7 +301,7 @@ extension Coordinator {
     var effects = Effects()
     guard let record = tailnet.nodes[node] else { return nil }
     tailnet.connected(node, at: now, into: &effects)
-    tailnet.refreshAccess(at: now, into: &effects)
+    if tailnet.isAccessStale(for: node) { tailnet.refreshAccess(at: now, into: &effects) }
     let builder = MapBuilder(tailnet)
     let stream = streams.open(
       node: node,

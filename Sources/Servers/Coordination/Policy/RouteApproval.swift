@@ -53,6 +53,18 @@ extension Policy {
     }
   }
 
+  /// Where a device that comes in gets its IPv4 address from; empty for anywhere.
+  package func addressPools(
+    of device: PolicyWorld.Device,
+    in world: PolicyWorld
+  ) -> [IPPrefix] {
+    let entries = document.attributes.filter { !$0.pools.isEmpty }
+    guard !entries.isEmpty else { return [] }
+    var resolver = Resolver(document, world)
+    return entries.filter { Self.fits(device, $0.targets.map(\.value), &resolver) }
+      .flatMap { $0.pools.map(\.value) }
+  }
+
   /// A world in which the devices serve what the policy approves besides what they serve already.
   package func approvingRoutes(in world: PolicyWorld) -> PolicyWorld {
     var result = world

@@ -160,6 +160,16 @@ extension Tailnet {
     for id in changed { note(.access(id), at: now, into: &effects) }
   }
 
+  /// Whether what the policy comes to for a node is out of date, rather than what it comes to for
+  /// others: those can wait until there is more to work out at once.
+  package func isAccessStale(for id: NodeID) -> Bool {
+    guard policyState.isStale, policyState.policy != nil, let node = nodes[id] else { return false }
+    guard let known = access?.device(id) else { return true }
+    let now = device(node)
+    return (known.addresses, known.user, known.tags, known.announced, known.approved)
+      != (now.addresses, now.user, now.tags, now.announced, now.approved)
+  }
+
   /// The users and devices that the policy speaks of, as they stand.
   package var policyWorld: PolicyWorld {
     let first = users.keys.min()
@@ -220,6 +230,17 @@ extension Tailnet {
     }
     let more = policy.approvedRoutes(node.announcedRoutes, of: device(node), in: policyWorld)
     return Set(node.approvedRoutes + more).sorted()
+  }
+
+  /// Where a node of that owner gets its IPv4 address from; empty for anywhere.
+  func addressPools(for owner: NodeRecord.Owner) -> [IPPrefix] {
+    guard let policy = policyState.policy else { return [] }
+    var device = PolicyWorld.Device(id: NodeID(0), name: "", addresses: [])
+    switch owner {
+    case .user(let user): device.user = user
+    case .tags(let tags): device.tags = tags
+    }
+    return policy.addressPools(of: device, in: policyWorld)
   }
 
   /// The tags among `tags` that a user's node may not take; none without a policy, where only an

@@ -248,4 +248,30 @@ struct TailnetPolicyTests {
     #expect(pairs("gained") == ["tagged tagged-1 23", "tagged-1 tagged 23"])
     #expect(pairs("lost") == ["tagged tagged-1 22", "tagged-1 tagged 22"])
   }
+
+  @Test("A node that comes in gets its address from the pool of the policy, until that is empty")
+  func pools() throws {
+    var world = World()
+    let user = try world.user("ann")
+    try set(
+      """
+      {"tagOwners": {"tag:t": []},
+       "nodeAttrs": [{"target": ["tag:t"], "ipPool": ["100.80.0.0/30"]}]}
+      """,
+      in: &world
+    )
+    let tagged = try world.key(for: user, reusable: true, tags: ["tag:t"])
+    var addresses: [String] = []
+    for _ in 0..<2 {
+      let machine = world.machine()
+      _ = try world.answer(machine, key: tagged)
+      let node = try #require(world.tailnet.node(with: machine.nodeKey))
+      addresses.append(node.addresses[0].description)
+    }
+    #expect(addresses == ["100.80.0.1", "100.80.0.2"])
+    let third = world.machine()
+    #expect(try world.answer(third, key: tagged).error.contains("ipPool"))
+    let plain = try world.joined(world.machine(), of: user)
+    #expect(!plain.addresses[0].description.hasPrefix("100.80."))
+  }
 }
