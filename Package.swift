@@ -8,7 +8,7 @@ import PackageDescription
 
 /// One module: its name, the modules it stands on, and the packages it borrows from.
 struct Module {
-  enum Kind { case library, c, system, executable }
+  enum Kind { case library, c, system, executable, standIn }
   var name: String
   var kind = Kind.library
   var on: [String] = []
@@ -237,11 +237,13 @@ let groups: [(folder: String, modules: [Module])] = [
         on: ["JSON"],
         borrowing: [arguments, logging]
       ),
+      Module("WithoutFoundation", .standIn),
       Module(
         "martletd",
         .executable,
         on: [
-          "CommandLine", "NodeCore", "NodeAPIs", "ControlProtocol", "HostConfiguration", "HostIO",
+          "CommandLine", "WithoutFoundation", "NodeCore", "NodeAPIs", "ControlProtocol",
+          "HostConfiguration", "HostIO",
           "HostSettings", "HTTPTransport", "LocalAPI", "Addressing", "Keys", "Cryptography",
         ],
         borrowing: [arguments, logging]
@@ -250,7 +252,8 @@ let groups: [(folder: String, modules: [Module])] = [
         "martlet",
         .executable,
         on: [
-          "CommandLine", "LocalAPI", "ControlProtocol", "HTTPTransport", "JSON", "Addressing",
+          "CommandLine", "WithoutFoundation", "LocalAPI", "ControlProtocol", "HTTPTransport",
+          "JSON", "Addressing",
           "Keys", "Timing", "HostIO", "Cryptography",
         ],
         borrowing: [arguments, logging],
@@ -260,7 +263,10 @@ let groups: [(folder: String, modules: [Module])] = [
       Module(
         "martlet-derp",
         .executable,
-        on: ["CommandLine", "RelayServer", "HTTPTransport", "HostIO", "Addressing"],
+        on: [
+          "CommandLine", "WithoutFoundation", "RelayServer", "HTTPTransport", "HostIO",
+          "Addressing",
+        ],
         borrowing: [arguments, logging]
       ),
       Module(
@@ -335,6 +341,18 @@ func target(_ module: Module, in folder: String) -> Target {
       path: path,
       swiftSettings: strict,
       linkerSettings: module.linking.map { .linkedLibrary($0) }
+    )
+  case .standIn:
+    // Its symbols are named as if they were Foundation's; see the decision on small programs.
+    .target(
+      name: module.name,
+      path: path,
+      swiftSettings: strict + [
+        .unsafeFlags(
+          ["-module-abi-name", "FoundationEssentials"],
+          .when(configuration: .release)
+        )
+      ]
     )
   case .c: .target(name: module.name, path: path)
   case .system: .systemLibrary(name: module.name, path: path)
