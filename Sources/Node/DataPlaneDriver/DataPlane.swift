@@ -33,7 +33,7 @@ package final class DataPlane: Sendable {
 
   private let options: DataPlaneOptions
   private let devices: SharedDevices
-  private let shards: Shards
+  let shards: Shards
   private let placement: Placement?
   private let relays: RelayConnections
   private let outboxes = RelayOutboxes()

@@ -10,12 +10,22 @@ package struct DataPlaneStatus: Sendable {
   package var pipeline: PipelineStatus
   /// What fell off between the pipeline and the operating system.
   package var host: HostCounters
-  /// The same for each shard.
-  package var shards: [HostCounters]
+  /// What each shard did.
+  package var shards: [ShardFigures]
   /// What the sockets counted.
   package var sockets: [UDPSocket.Counters]
   /// Where the sockets are bound.
   package var ports: [Endpoint]
+}
+
+/// What one shard did.
+package struct ShardFigures: Sendable {
+  /// How many peers it owns.
+  package var peers: Int
+  /// What passed through its pipeline and what fell off.
+  package var traffic: Counters
+  /// What fell off around it.
+  package var host: HostCounters
 }
 
 /// What fell off between the pipeline and the operating system, and why.

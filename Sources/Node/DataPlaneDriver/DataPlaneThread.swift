@@ -489,10 +489,11 @@ struct DataPlaneThread: ~Copyable {
     host.handoverDropped &+= mailbox.droppedInitiations
     // The relays are all shards'; one tells.
     host.relayQueueDropped = shard.index == 0 ? ways.relays.dropped : 0
+    let known = pipeline.status(at: now)
     return DataPlaneStatus(
-      pipeline: pipeline.status(at: now),
+      pipeline: known,
       host: host,
-      shards: [host],
+      shards: [ShardFigures(peers: known.peers.count, traffic: known.counters, host: host)],
       sockets: devices.socketCounters,
       ports: [devices.v4.localEndpoint] + (devices.v6Endpoint.map { [$0] } ?? [])
     )
