@@ -30,6 +30,7 @@ extension PacketBackendChoice {
   /// What packets are sealed with on this machine, of what is installed here.
   ///
   /// - Parameter wanted: The only backend to consider besides BoringSSL; nil for the fastest.
+  /// - Returns: The choice, and why nothing faster was chosen.
   /// - Throws: `HostError` when not even BoringSSL gives the right answers.
   package static func onThisHost(
     wanting wanted: PacketBackend.Name? = nil
