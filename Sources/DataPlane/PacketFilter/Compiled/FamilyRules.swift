@@ -10,8 +10,8 @@ import Tables
 /// two; how many rules there are does not matter. Rules with so many different sources and destinations
 /// that their pairs would not fit are asked one by one, by those senders only whom they are about.
 final class FamilyRules: Sendable {
-  /// How many pairs of lists are worked out beforehand.
-  static let pairsMaximum = 1 << 17
+  /// How many pairs of lists are worked out beforehand, counted anew for each rule.
+  static let pairsMaximum = 1 << 20
 
   /// A rule that is asked itself.
   struct BroadRule: Sendable {
