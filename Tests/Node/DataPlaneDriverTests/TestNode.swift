@@ -24,7 +24,7 @@ final class TestNode: Sendable {
   let plane: DataPlane
   let log: EventLog
 
-  init(_ number: UInt8) throws {
+  init(_ number: UInt8, shards: Int = 1, isSteeringWanted: Bool = true) throws {
     var entropy = Entropy.system
     id = PeerID(Int64(number))
     key = NodePrivateKey.generate(using: &entropy)
@@ -34,29 +34,72 @@ final class TestNode: Sendable {
     wireV6 = IPAddress(high: 0x2001_0DB8_0077_0000, low: UInt64(number))
     v4 = IPAddress(100, 64, 0, number)
     v6 = IPAddress(high: 0xFD7A_115C_A1E0_0000, low: UInt64(number))
-    let options = DataPlaneOptions(interfaceName: "tunnel0", nodeKey: key, discoKey: disco)
-    plane = try host.within { try DataPlane(options, logger: Logger(label: "test")) }
+    var options = DataPlaneOptions(interfaceName: "tunnel0", nodeKey: key, discoKey: disco)
+    (options.shards, options.isSteeringWanted) = (shards, isSteeringWanted)
+    plane = try host.within { [options] in try DataPlane(options, logger: Logger(label: "test")) }
     log = EventLog(plane)
   }
 
   /// Two nodes on one wire, started and known to each other.
   static func pair(
     over family: IPAddress.Family = .v4,
-    relays: RelayMap = RelayMap()
+    relays: RelayMap = RelayMap(),
+    shards: Int = 1
   ) async throws -> (TestNode, TestNode) {
-    let (one, two) = (try TestNode(1), try TestNode(2))
+    let (one, two) = (try TestNode(1, shards: shards), try TestNode(2, shards: shards))
     one.host.wire(
       to: two.host,
       ["\(one.wireV4)/24", "\(one.wireV6)/64"],
       ["\(two.wireV4)/24", "\(two.wireV6)/64"]
     )
     for (node, peer) in [(one, two), (two, one)] {
-      try node.plane.start()
-      node.addInterface()
-      await node.plane.networkChanged(addresses: [node.wireV4, node.wireV6], isMajor: true)
+      try await node.begin()
       await node.configure([peer], over: family, relays: relays)
     }
     return (one, two)
+  }
+
+  /// One node with several shards in the middle of others with one each, all on one wire.
+  static func star(
+    leaves count: UInt8,
+    shards: Int,
+    isSteeringWanted: Bool = true
+  ) async throws -> (hub: TestNode, leaves: [TestNode]) {
+    let hub = try TestNode(1, shards: shards, isSteeringWanted: isSteeringWanted)
+    hub.host.ip("link", "add", "wire0", "type", "bridge")
+    hub.host.ip("address", "add", "\(hub.wireV4)/24", "dev", "wire0")
+    hub.host.ip("link", "set", "wire0", "up")
+    var leaves: [TestNode] = []
+    for number in 2..<2 + count {
+      let leaf = try TestNode(number)
+      leaf.host.ip(
+        "link",
+        "add",
+        "wire0",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "port\(number)",
+        "netns",
+        hub.host.name
+      )
+      leaf.host.ip("address", "add", "\(leaf.wireV4)/24", "dev", "wire0")
+      leaf.host.ip("link", "set", "wire0", "up")
+      hub.host.ip("link", "set", "port\(number)", "master", "wire0", "up")
+      leaves.append(leaf)
+    }
+    for node in [hub] + leaves { try await node.begin() }
+    for leaf in leaves { await leaf.configure([hub]) }
+    await hub.configure(leaves)
+    return (hub, leaves)
+  }
+
+  /// Starts the node where its wire already lies.
+  private func begin() async throws {
+    try plane.start()
+    addInterface()
+    await plane.networkChanged(addresses: [wireV4, wireV6], isMajor: true)
   }
 
   /// Where the node is on the wire.
