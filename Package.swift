@@ -264,8 +264,8 @@ let groups: [(folder: String, modules: [Module])] = [
         "martlet-derp",
         .executable,
         on: [
-          "CommandLine", "WithoutFoundation", "RelayServer", "HTTPTransport", "HostIO",
-          "Addressing",
+          "CommandLine", "WithoutFoundation", "RelayServer", "DERP", "HTTPTransport",
+          "HostIO", "Addressing",
         ],
         borrowing: [arguments, logging]
       ),
@@ -283,7 +283,7 @@ let groups: [(folder: String, modules: [Module])] = [
         .executable,
         on: [
           "CommandLine", "PacketPipeline", "PacketFilter", "Packets", "WireGuard", "Magicsock",
-          "HostIO", "JSON", "Bytes", "Addressing", "Timing", "Keys", "Cryptography",
+          "DERP", "HostIO", "JSON", "Bytes", "Addressing", "Timing", "Keys", "Cryptography",
         ],
         borrowing: [arguments]
       ),

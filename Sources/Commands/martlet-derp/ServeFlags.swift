@@ -66,6 +66,41 @@ struct ServeFlags: ParsableArguments {
   var connectionLimit: Int?
   @Option(
     help: ArgumentHelp(
+      "How many receivers each connection remembers; 0 for what suits, -1 for none (0).",
+      valueName: "n"
+    )
+  )
+  var peerCacheMaxEntries: Int?
+  @Option(
+    help: ArgumentHelp(
+      "How long it remembers one that it does not send to, like 10m (10m).",
+      valueName: "duration"
+    )
+  )
+  var peerCacheMaxIdle: String?
+  @Option(
+    help: ArgumentHelp("The file with the secret of the mesh, 64 hex digits.", valueName: "file")
+  )
+  var meshPskFile: String?
+  @Option(
+    help: ArgumentHelp(
+      "The other relays of the mesh, with commas between them: name, name:port, or "
+        + "name:port/address to connect elsewhere.",
+      valueName: "relays"
+    ),
+    transform: settingValue
+  )
+  var meshWith: [String]?
+  @Option(
+    help: ArgumentHelp(
+      "Which of several connections with one key gets the packets: last-writer, or "
+        + "disable-fighters for none of those that take turns (last-writer).",
+      valueName: "policy"
+    )
+  )
+  var duplicates: String?
+  @Option(
+    help: ArgumentHelp(
       "How much to log: trace, debug, info, notice, warning or error (info).",
       valueName: "level"
     ),

@@ -2,6 +2,7 @@
 
 import Addressing
 import CommandLine
+import DERP
 import Logging
 import RelayServer
 
@@ -37,6 +38,14 @@ struct ServeSettings {
       flags.connectionLimit,
       default: 16_384
     )
+    let cache = try Self.peerCache(flags, environment, &settings)
+    let (meshKey, meshPeers) = try Self.mesh(flags, &settings)
+    let duplicates = try settings.value(
+      "duplicates",
+      flags.duplicates,
+      expecting: "last-writer or disable-fighters",
+      RelayPeers.DuplicatePolicy.init(rawValue:)
+    )
     logLevel = try settings.value("log-level", flags.logLevel, default: .info)
     try settings.finish()
 
@@ -53,7 +62,7 @@ struct ServeSettings {
     guard connections > 0 else {
       throw settings.wrong("connection-limit", "has to be more than zero")
     }
-    options = RelayOptions(
+    var options = RelayOptions(
       listen: listen,
       stun: try Self.stun(stunPort, beside: listen, settings),
       plainListen: plainListen,
@@ -63,6 +72,10 @@ struct ServeSettings {
       maximumConnections: connections,
       acceptsPerSecond: accepts == 0 ? nil : accepts
     )
+    options.peerCache = cache
+    options.duplicates = duplicates ?? .lastWriter
+    (options.meshKey, options.meshPeers) = (meshKey, meshPeers)
+    self.options = options
   }
 
   private static func certificate(

@@ -66,8 +66,33 @@ extension Frame {
     to output: inout [UInt8]
   ) {
     writeHeader(kind, 32 + packet.count, to: &output)
-    output += key.bytes
+    write(key, to: &output)
     output += packet
+  }
+
+  /// Appends a frame that passes a packet on to another relay.
+  static func writeForwarded(
+    _ source: NodeKey,
+    _ destination: NodeKey,
+    _ packet: [UInt8],
+    to output: inout [UInt8]
+  ) {
+    writeHeader(.forwardPacket, 64 + packet.count, to: &output)
+    write(source, to: &output)
+    write(destination, to: &output)
+    output += packet
+  }
+
+  private static func write(_ key: NodeKey, to output: inout [UInt8]) {
+    let words = key.words
+    // SAFETY: the bytes are copied before the closure returns.
+    unsafe withUnsafeBytes(
+      of: (
+        words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian
+      )
+    ) { bytes in
+      unsafe output.append(contentsOf: bytes)
+    }
   }
 
   private static func writeHeader(_ kind: Kind, _ length: Int, to output: inout [UInt8]) {

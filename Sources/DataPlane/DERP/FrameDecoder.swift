@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Keys
+
 /// Takes a stream of bytes apart into frames, in pieces of any size.
 ///
 /// Holds at most one unfinished frame: a kind that may not be as long as announced is refused by
@@ -14,6 +16,8 @@ public struct FrameDecoder: Sendable {
     case strangersRelay
     /// A relay, from an admitted client.
     case relay
+    /// A relay, from another of its mesh, which it watches.
+    case watcher
   }
 
   /// The longest frame that is passed over, and that a client takes.
@@ -25,6 +29,8 @@ public struct FrameDecoder: Sendable {
   public static let maximumClientInfo = 16 << 10
   /// The longest first frame of a relay.
   public static let maximumServerKey = 1 << 10
+  /// The longest description of a client that another relay gives.
+  public static let maximumPresence = 1 << 10
   /// The longest ping.
   public static let maximumPing = 1000
 
@@ -55,6 +61,12 @@ public struct FrameDecoder: Sendable {
   ///
   /// - Throws: `FrameError`; the stream is then of no more use.
   public mutating func next() throws(FrameError) -> Frame? {
+    guard let (kind, range) = try nextRange() else { return nil }
+    return try Frame(kind, buffer[range])
+  }
+
+  /// Where the payload of the next frame is, until more is appended; nil when it is not whole yet.
+  mutating func nextRange() throws(FrameError) -> (Frame.Kind, Range<Int>)? {
     while true {
       skip()
       guard skipping == 0, buffer.count - position >= Frame.headerSize else { return nil }
@@ -71,8 +83,25 @@ public struct FrameDecoder: Sendable {
       let start = position + Frame.headerSize
       guard buffer.count - start >= length else { return nil }
       position = start + length
-      return try Frame(kind, buffer[start..<position])
+      return (kind, start..<position)
     }
+  }
+
+  /// The payload that `nextRange` found.
+  func bytes(in range: Range<Int>) -> ArraySlice<UInt8> { buffer[range] }
+
+  /// The key and the packet of a payload that begins with a key.
+  func takePacket(in range: Range<Int>) -> (NodeKey, [UInt8]) {
+    precondition(range.count >= 32 && range.upperBound <= buffer.count, "a packet has a key")
+    let start = range.lowerBound
+    // SAFETY: the 32 bytes of the key are within the buffer.
+    let key = unsafe buffer.withUnsafeBytes { bytes in
+      func word(_ index: Int) -> UInt64 {
+        unsafe bytes.loadUnaligned(fromByteOffset: start + 8 * index, as: UInt64.self).bigEndian
+      }
+      return NodeKey(words: (word(0), word(1), word(2), word(3)))
+    }
+    return (key, Array(buffer[(start + 32)..<range.upperBound]))
   }
 
   private mutating func skip() {
@@ -92,6 +121,7 @@ public struct FrameDecoder: Sendable {
     case .strangersRelay: kind == .clientInfo ? 32 + 24 + 16...Self.maximumClientInfo : nil
     case .relay: Self.relayBounds(of: kind)
     case .client: Self.clientBounds(of: kind)
+    case .watcher: kind == .peerPresent ? 32...Self.maximumPresence : Self.clientBounds(of: kind)
     }
   }
 

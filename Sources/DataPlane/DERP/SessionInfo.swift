@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Bytes
 public import Cryptography
 import JSON
 public import Keys
@@ -14,14 +13,14 @@ public struct ClientInfo: Hashable, Sendable {
   /// Whether it only measures.
   public var isProber: Bool
   /// The secret of the relay's mesh, 32 bytes, from another relay.
-  public var meshKey: [UInt8]?
+  public var meshKey: MeshKey?
 
   /// A client.
   public init(
     version: Int = Frame.protocolVersion,
     canAnswerPings: Bool = true,
     isProber: Bool = false,
-    meshKey: [UInt8]? = nil
+    meshKey: MeshKey? = nil
   ) {
     (self.version, self.canAnswerPings) = (version, canAnswerPings)
     (self.isProber, self.meshKey) = (isProber, meshKey)
@@ -35,7 +34,9 @@ public struct ClientInfo: Hashable, Sendable {
         try reader.fields { (key, reader) throws(JSONError) in
           switch key {
           case "meshKey":
-            guard let key = Hex.decode(try reader.string()), key.count == 32 else {
+            let text = try reader.string()
+            guard let key = MeshKey(text) else {
+              if text == MeshKey.none { break }
               throw reader.invalid("a key of 64 hex digits")
             }
             info.meshKey = key
@@ -54,7 +55,7 @@ public struct ClientInfo: Hashable, Sendable {
   public var json: [UInt8] {
     var writer = JSONWriter()
     writer.object { writer in
-      writer.field("meshKey", ifPresent: meshKey.map { Hex.encode($0) })
+      writer.field("meshKey", ifPresent: meshKey?.text)
       writer.field("version", version)
       writer.field("CanAckPings", canAnswerPings)
       writer.field("IsProber", ifTrue: isProber)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Addressing
+package import DERP
 package import Keys
 
 /// What a relay is told.
@@ -41,6 +42,14 @@ package struct RelayOptions: Sendable {
   package var introductionTimeout: Duration
   /// Who may use the relay; everybody who proves their key where nil.
   package var admits: (@Sendable (NodeKey, Endpoint?) async -> Bool)?
+  /// How much each connection remembers of where its packets went.
+  package var peerCache = PeerLookupCache.Limits()
+  /// Which of several connections with one key gets the packets.
+  package var duplicates = RelayPeers.DuplicatePolicy.lastWriter
+  /// The secret of the mesh; nil where the relay stands alone.
+  package var meshKey: MeshKey?
+  /// The other relays of the mesh.
+  package var meshPeers: [MeshPeer] = []
 
   /// Options with the usual limits.
   package init(
@@ -64,6 +73,31 @@ package struct RelayOptions: Sendable {
       maximumConnectionsPerAddress ?? max(1, maximumConnections / 4)
     (self.writeTimeout, self.introductionTimeout) = (writeTimeout, introductionTimeout)
     self.admits = admits
+  }
+}
+
+/// Another relay of the same mesh, and how it is reached.
+package struct MeshPeer: Hashable, Sendable {
+  /// The name that its certificate has to be for.
+  package var host: String
+  /// Its port.
+  package var port: UInt16
+  /// The name or address to connect to, where that is another.
+  package var dial: String?
+  /// Whether it speaks TLS.
+  package var isTLS: Bool
+  /// The SHA-256 of its certificate, where nobody vouches for it.
+  package var pin: [UInt8]?
+
+  /// A relay.
+  package init(
+    host: String,
+    port: UInt16 = 443,
+    dial: String? = nil,
+    isTLS: Bool = true,
+    pin: [UInt8]? = nil
+  ) {
+    (self.host, self.port, self.dial, self.isTLS, self.pin) = (host, port, dial, isTLS, pin)
   }
 }
 

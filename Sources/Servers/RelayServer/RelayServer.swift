@@ -19,6 +19,7 @@ package final class RelayServer: Sendable {
     var plain: [HTTPServer] = []
     var stun: [DatagramResponder] = []
     var ticking: Task<Void, Never>?
+    var meshing: [Task<Void, Never>] = []
   }
 
   private let options: RelayOptions
@@ -26,7 +27,7 @@ package final class RelayServer: Sendable {
   private let lock: Mutex<InstanceLock?>
   private let identity: RelayIdentity
   private let handshake: RelayHandshake
-  let core = RelayCore()
+  let core: RelayCore
   private let logger: Logger
   private let running = Mutex(Running())
 
@@ -42,6 +43,7 @@ package final class RelayServer: Sendable {
   /// - Throws: `RelayError`, `HTTPTransportError` or `HostError`, all made to be shown.
   package init(options: RelayOptions, logger: Logger) throws {
     (self.options, self.logger) = (options, logger)
+    core = RelayCore(options)
     if let path = options.stateDirectory {
       let store = try StateStore(directory: path, flag: "--state")
       lock = Mutex(try InstanceLock(store, named: Self.lockFile))
@@ -129,6 +131,15 @@ package final class RelayServer: Sendable {
     }
     let ticking = Task { [self] in await tick() }
     running.withLock { $0.ticking = ticking }
+    for peer in options.meshPeers { mesh(with: peer) }
+  }
+
+  /// Connects to another relay of the mesh, and does so again whenever the connection ends.
+  package func mesh(with peer: MeshPeer, retryingAfter interval: Duration? = nil) {
+    guard let meshKey = options.meshKey else { return }
+    let link = MeshLink(peer, key: identity.key, meshKey: meshKey, on: core, logger: logger)
+    let task = Task { await link.run(retryingAfter: interval ?? MeshLink.retryInterval) }
+    running.withLock { $0.meshing.append(task) }
   }
 
   private func startRelaying() async throws {
@@ -225,6 +236,8 @@ package final class RelayServer: Sendable {
       return running
     }
     stopped.ticking?.cancel()
+    for task in stopped.meshing { task.cancel() }
+    for task in stopped.meshing { await task.value }
     for server in stopped.servers + stopped.plain { await server.stopAccepting() }
     for stun in stopped.stun { await stun.shutdown() }
     await core.dismissAll()
@@ -246,39 +259,51 @@ package final class RelayServer: Sendable {
     guard request.headers["Upgrade"]?.lowercased() == "derp" else {
       return RelayPages.text(426, "This address speaks DERP: send 'Upgrade: DERP'.")
     }
+    let isNotIdeal = request.headers["Ideal-Node"].map { !$0.isEmpty } ?? false
     if request.headers[FastStart.header] == "1" {
-      return HTTPResponse(status: 101, body: .takeover { [self] in await serve($0) })
+      return HTTPResponse(
+        status: 101,
+        body: .takeover { [self] in await serve($0, isNotIdeal: isNotIdeal) }
+      )
     }
     return HTTPResponse(
       status: 101,
       headers: [
         "Derp-Version": "\(Frame.protocolVersion)", "Derp-Public-Key": Hex.encode(publicKey.bytes),
       ],
-      body: .upgrade(protocol: "DERP") { [self] in await serve($0) }
+      body: .upgrade(protocol: "DERP") { [self] in await serve($0, isNotIdeal: isNotIdeal) }
     )
   }
 
   // MARK: Clients
 
-  private func serve(_ stream: ByteStream) async {
-    let link = RelayLink(stream)
+  private func serve(_ stream: ByteStream, isNotIdeal: Bool) async {
+    let link = RelayLink(stream, core.switchboard)
     do {
       let admitted = try await admit(link)
+      let isMesh = options.meshKey.map { admitted.info.meshKey == $0 } ?? false
       var entropy = Entropy.system
       let welcome = handshake.welcome(admitted.key, using: &entropy)
-      let id = core.add(admitted.key, link, welcome: welcome.bytes)
+      let introduction = RelayClient.Introduction(
+        admitted.key,
+        admitted.info,
+        from: stream.remoteEndpoint,
+        isMesh: isMesh,
+        isNotIdeal: isNotIdeal
+      )
+      core.add(introduction, link, welcome: welcome.bytes)
       // Who lost the admission a moment ago was not here yet to be disconnected.
-      if let admits = options.admits, await !admits(admitted.key, stream.remoteEndpoint) {
-        core.remove(id)
+      if !isMesh, let admits = options.admits, await !admits(admitted.key, stream.remoteEndpoint) {
+        core.remove(link)
         throw RelayError("the client \(admitted.key.short) is known here no longer")
       }
       logger.debug(
         "a client came",
         metadata: ["client": "\(admitted.key.short)", "from": "\(Self.place(stream))"]
       )
-      link.start(id, on: core)
+      link.start()
       await stream.waitUntilClosed()
-      core.remove(id)
+      core.remove(link)
       logger.debug(
         "a client left",
         metadata: [
@@ -306,6 +331,8 @@ package final class RelayServer: Sendable {
         guard let admitted = handshake.open(key, sealed: sealed) else {
           throw RelayError("the client does not own the key it named")
         }
+        // A relay of the same mesh brings the clients of others.
+        if let mesh = options.meshKey, admitted.info.meshKey == mesh { return admitted }
         if let admits = options.admits, await !admits(key, link.stream.remoteEndpoint) {
           throw RelayError("the client \(key.short) is not known here")
         }

@@ -8,7 +8,7 @@ import Bytes
 
   static let zero = KeyBytes(words: (0, 0, 0, 0))
 
-  private init(words: (UInt64, UInt64, UInt64, UInt64)) { self.words = words }
+  @usableFromInline init(words: (UInt64, UInt64, UInt64, UInt64)) { self.words = words }
 
   init?(_ bytes: some Collection<UInt8>) {
     guard bytes.count == 32 else { return nil }

@@ -11,7 +11,10 @@ public struct NodeKey: PublicKey {
 
   private init(key: KeyBytes) { self.key = key }
 
-  /// The four words, big-endian; for hot paths, which may not allocate.
+  /// A key from its four words, big-endian; for hot paths, which may not allocate.
+  @inlinable public init(words: (UInt64, UInt64, UInt64, UInt64)) { key = KeyBytes(words: words) }
+
+  /// The four words, big-endian.
   @inlinable public var words: (UInt64, UInt64, UInt64, UInt64) { key.words }
 
   /// A key from its 32 bytes; nil for any other count.

@@ -8,7 +8,7 @@ import Timing
 extension FuzzTarget {
   static let relay = [
     FuzzTarget("DERPFrames", seeds: ["Corpora/DERP"]) { bytes in
-      for receiver in [FrameDecoder.Receiver.client, .relay, .strangersRelay] {
+      for receiver in [FrameDecoder.Receiver.client, .relay, .strangersRelay, .watcher] {
         var whole = FrameDecoder(for: receiver)
         var dripped = FrameDecoder(for: receiver)
         whole.append(bytes)
@@ -49,7 +49,7 @@ extension FuzzTarget {
     },
     // Orders: two bits say which of four clients, the others what it does.
     FuzzTarget("RelaySwitch") { bytes in
-      var world = SwitchWorld()
+      let world = SwitchWorld()
       for (order, body) in Script(bytes).prefix(256) { world.perform(order, body) }
       world.end()
     },
@@ -68,63 +68,83 @@ extension FuzzTarget {
   }
 }
 
-/// A switch with clients that do what the bytes say.
-private struct SwitchWorld {
+/// A relay with clients that do what the bytes say; the fourth is a relay of the same mesh.
+private final class SwitchWorld {
+  private final class Connection: RelayConnection {
+    func outputWaits() {}
+    func end(because reason: RelayClosing) {}
+  }
+
+  /// One reader's session, in a place that can be emptied.
+  private final class Reader {
+    var session: RelaySession
+    init(_ session: consuming RelaySession) { self.session = session }
+  }
+
   private let keys = (0..<4).map { FuzzTarget.secret(UInt64($0)).publicKey }
-  private var clients: [RelaySwitch.ClientID?] = [nil, nil, nil, nil]
-  private var decoders = (0..<4).map { _ in FrameDecoder(for: .relay) }
-  private var relay = RelaySwitch(entropy: Entropy(seed: 8))
-  private var effects = RelaySwitch.Effects()
+  private var clients: [Reader?] = [nil, nil, nil, nil]
+  private let relay = Switchboard(entropy: Entropy(seed: 8), duplicates: .disableFighters)
+  private var effects = RelayEffects()
   private var now = Instant(nanoseconds: 0)
 
-  mutating func perform(_ order: Int, _ body: [UInt8]) {
+  func perform(_ order: Int, _ body: [UInt8]) {
     let index = order & 3
     switch order >> 2 & 7 {
-    case 0:
-      clients[index] = relay.add(keys[index], at: now, into: &effects)
-      decoders[index] = FrameDecoder(for: .relay)
-    case 1:
-      guard let id = clients[index] else { return }
-      relay.remove(id, at: now, into: &effects)
-      clients[index] = nil
+    case 0: add(index, as: Int(body.first ?? UInt8(index)) & 3)
+    case 1: remove(index)
     case 2:
       // What is addressed to a client that exists goes further than what is not.
-      guard let id = clients[index], let to = body.first else { return }
+      guard let to = body.first else { return }
       let frame = Frame.sendPacket(to: keys[Int(to & 3)], Array(body.dropFirst()))
-      relay.receive(frame, from: id, at: now, into: &effects)
+      receive(frame.bytes, index)
     case 3:
       now = now + .seconds(Int64(body.first ?? 1))
       relay.handleTimeouts(at: now, into: &effects)
-    case 4:
-      guard let id = clients[index] else { return }
-      var output: [UInt8] = []
-      _ = relay.takeOutput(of: id, upTo: 4096, into: &output)
-      var reader = FrameDecoder(for: .client)
-      reader.append(output)
-      while true {
-        do { if try reader.next() == nil { break } } catch {
-          fatalError("the relay wrote \(error)")
-        }
-      }
-    default:
-      guard let id = clients[index] else { return }
-      decoders[index].append(body)
-      // What is refused ends the client's connection, as the server does it.
-      do {
-        while let frame = try decoders[index].next() {
-          relay.receive(frame, from: id, at: now, into: &effects)
-        }
-      } catch {
-        relay.remove(id, at: now, into: &effects)
-        clients[index] = nil
-      }
+    case 4: take(index)
+    default: receive(body, index)
     }
-    effects.removeAll()
+    relay.settle(&effects)
   }
 
-  mutating func end() {
-    for id in clients.compactMap({ $0 }) { relay.remove(id, at: now, into: &effects) }
-    claim(relay.counters.clients == 0, "clients are left behind: \(relay.counters.clients)")
-    claim(relay.counters.homeClients == 0, "homes are left behind: \(relay.counters.homeClients)")
+  private func add(_ index: Int, as key: Int) {
+    remove(index)
+    let introduction = RelayClient.Introduction(keys[key], isMesh: index == 3)
+    let client = relay.add(introduction, Connection(), at: now, into: &effects)
+    let limits = PeerLookupCache.Limits(entries: 2)
+    let decoder = FrameDecoder(for: .strangersRelay)
+    clients[index] = Reader(RelaySession(client, relay, decoder: decoder, cache: limits))
+  }
+
+  private func remove(_ index: Int) {
+    clients[index]?.session.end(at: now, into: &effects)
+    clients[index] = nil
+  }
+
+  private func receive(_ bytes: [UInt8], _ index: Int) {
+    // What is refused ends the client's connection, as the server does it.
+    do { _ = try clients[index]?.session.receive(bytes, at: now, into: &effects) } catch {
+      remove(index)
+    }
+  }
+
+  private func take(_ index: Int) {
+    guard let client = clients[index]?.session.client else { return }
+    var (output, counts) = ([UInt8](), RelayCounters())
+    _ = client.takeOutput(upTo: 4096, at: now, into: &output, &counts)
+    var reader = FrameDecoder(for: .watcher)
+    reader.append(output)
+    while true {
+      do { if try reader.next() == nil { break } } catch {
+        fatalError("the relay wrote \(error)")
+      }
+    }
+  }
+
+  func end() {
+    for index in clients.indices { remove(index) }
+    relay.settle(&effects)
+    let counters = relay.counters
+    claim(counters.clients == 0, "clients are left behind: \(counters.clients)")
+    claim(counters.homeClients == 0, "homes are left behind: \(counters.homeClients)")
   }
 }

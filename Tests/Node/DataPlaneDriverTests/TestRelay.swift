@@ -14,9 +14,6 @@ import Synchronization
 /// Connections are made by the threads that all share, so it serves nodes in any namespace.
 final class TestRelay: Sendable {
   private struct State {
-    var relay = RelaySwitch(entropy: .system)
-    var streams: [RelaySwitch.ClientID: ByteStream] = [:]
-    var effects = RelaySwitch.Effects()
     var fastStarts = 0
     var probes = 0
     var isMute = false
@@ -24,6 +21,7 @@ final class TestRelay: Sendable {
 
   static let region = RegionID(901)
   private let state = Mutex(State())
+  private let switchboard = Switchboard(entropy: .system)
   private let handshake: RelayHandshake
   private let server = Mutex<HTTPServer?>(nil)
   private let tellsKey: Bool
@@ -76,7 +74,7 @@ final class TestRelay: Sendable {
   /// Drops whatever comes from now on, connections kept: a relay that hangs.
   func mute() { state.withLock { $0.isMute = true } }
 
-  var counters: RelayCounters { state.withLock(\.relay.counters) }
+  var counters: RelayCounters { switchboard.counters }
   var fastStarts: Int { state.withLock(\.fastStarts) }
   var probes: Int { state.withLock(\.probes) }
 
@@ -114,64 +112,77 @@ final class TestRelay: Sendable {
   }
 
   private func serve(_ stream: ByteStream) async {
-    var decoder = FrameDecoder(for: .strangersRelay)
-    var client: RelaySwitch.ClientID?
     do {
       try await stream.write(handshake.greeting.bytes)
+      var decoder = FrameDecoder(for: .strangersRelay)
       while let bytes = try await stream.read() {
         decoder.append(bytes)
-        while let frame = try decoder.next() {
-          if let client {
-            receive(frame, from: client)
-          } else if case .clientInfo(let key, let sealed) = frame {
-            guard let admitted = handshake.open(key, sealed: sealed) else { return stream.abort() }
-            var entropy = Entropy.system
-            try await stream.write(handshake.welcome(admitted.key, using: &entropy).bytes)
-            decoder.receiver = .relay
-            client = add(admitted.key, stream)
-          }
-        }
+        guard case .clientInfo(let key, let sealed) = try decoder.next() else { continue }
+        guard let admitted = handshake.open(key, sealed: sealed) else { return stream.abort() }
+        var entropy = Entropy.system
+        try await stream.write(handshake.welcome(admitted.key, using: &entropy).bytes)
+        return try await relay(admitted, stream, decoder)
       }
     } catch {
       // The client left, or was made to.
     }
-    if let client { remove(client) }
   }
 
-  private func add(_ key: NodeKey, _ stream: ByteStream) -> RelaySwitch.ClientID {
-    perform { state in
-      let id = state.relay.add(key, at: MonotonicClock.now(), into: &state.effects)
-      state.streams[id] = stream
-      return id
-    }
-  }
-
-  private func receive(_ frame: Frame, from client: RelaySwitch.ClientID) {
-    perform { state in
-      guard !state.isMute else { return }
-      state.relay.receive(frame, from: client, at: MonotonicClock.now(), into: &state.effects)
-    }
-  }
-
-  private func remove(_ client: RelaySwitch.ClientID) {
-    perform { state in
-      state.relay.remove(client, at: MonotonicClock.now(), into: &state.effects)
-      state.streams[client] = nil
-    }
-  }
-
-  private func perform<Value: Sendable>(_ body: (inout sending State) -> Value) -> Value {
-    state.withLock { state in
-      let value = body(&state)
-      for closing in state.effects.close { state.streams[closing.id]?.abort() }
-      for id in state.effects.ready {
-        var output: [UInt8] = []
-        while state.relay.takeOutput(of: id, upTo: 1 << 16, into: &output) {}
-        // What does not fit is lost: the tunnel bears it.
-        _ = state.streams[id]?.offer(output)
+  private func relay(
+    _ admitted: RelayHandshake.Admitted,
+    _ stream: ByteStream,
+    _ decoder: FrameDecoder
+  ) async throws {
+    let link = Link(stream, switchboard)
+    var effects = RelayEffects()
+    let client = switchboard.add(
+      RelayClient.Introduction(admitted.key, admitted.info),
+      link,
+      at: MonotonicClock.now(),
+      into: &effects
+    )
+    link.client.withLock { $0 = client }
+    var session = RelaySession(client, switchboard, decoder: decoder)
+    do {
+      var bytes: [UInt8]? = []
+      while let some = bytes {
+        if !state.withLock(\.isMute) {
+          _ = try session.receive(some, at: MonotonicClock.now(), into: &effects)
+          switchboard.settle(&effects)
+        }
+        bytes = try await stream.read()
       }
-      state.effects.removeAll()
-      return value
+    } catch {
+      // The client left, or was made to.
     }
+    session.end(at: MonotonicClock.now(), into: &effects)
+    switchboard.settle(&effects)
+  }
+
+  /// Writes what waits for a client.
+  private final class Link: RelayConnection {
+    let client = Mutex<RelayClient?>(nil)
+    private let stream: ByteStream
+    private let switchboard: Switchboard
+
+    init(_ stream: ByteStream, _ switchboard: Switchboard) {
+      (self.stream, self.switchboard) = (stream, switchboard)
+    }
+
+    func outputWaits() {
+      guard let client = client.withLock(\.self) else { return }
+      var (output, counts) = ([UInt8](), RelayCounters())
+      while client.takeOutput(
+        upTo: 1 << 16,
+        at: MonotonicClock.now(),
+        into: &output,
+        &counts
+      ) {}
+      switchboard.add(counts)
+      // What does not fit is lost: the tunnel bears it.
+      _ = stream.offer(output)
+    }
+
+    func end(because reason: RelayClosing) { stream.abort() }
   }
 }

@@ -119,7 +119,8 @@ struct TestClient {
   init(
     to relay: RelayServer,
     as privateKey: NodePrivateKey = someKey(),
-    isHome: Bool = false
+    isHome: Bool = false,
+    info: ClientInfo = ClientInfo()
   ) async throws {
     let stream = try await relay.dial()
     let serverKey = FastStart.serverKey(inCertificates: stream.peerCertificates)
@@ -131,7 +132,8 @@ struct TestClient {
       serverKey: serverKey,
       saying: serverKey == nil ? [] : fastStartRequest,
       as: privateKey,
-      isHome: isHome
+      isHome: isHome,
+      info: info
     )
   }
 
@@ -141,7 +143,8 @@ struct TestClient {
     serverKey: NodeKey?,
     saying first: [UInt8] = [],
     as privateKey: NodePrivateKey = someKey(),
-    isHome: Bool = false
+    isHome: Bool = false,
+    info: ClientInfo = ClientInfo()
   ) async throws {
     (self.stream, key) = (stream, privateKey.publicKey)
     var effects = ClientSession.Effects()
@@ -149,6 +152,7 @@ struct TestClient {
       privateKey: privateKey,
       serverKey: serverKey,
       isHome: isHome,
+      info: info,
       entropy: .system,
       at: MonotonicClock.now(),
       into: &effects

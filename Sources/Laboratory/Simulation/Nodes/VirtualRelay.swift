@@ -3,15 +3,33 @@
 import Cryptography
 import DERP
 import Keys
+import Synchronization
 import Timing
 
-/// One relay: the real switch, and the connections that its driver would have.
+/// One relay: the real switchboard, and the connections that its driver would have.
 final class VirtualRelay {
   /// A connection from its side.
-  struct Client {
+  final class Client {
     var decoder = FrameDecoder(for: .strangersRelay)
-    /// Who it is, once admitted.
-    var id: RelaySwitch.ClientID?
+    /// Its session, once it is admitted.
+    var session: RelaySession?
+  }
+
+  /// What the switchboard told of connections, in that order, until the world looks.
+  final class Told: Sendable {
+    let ready = Mutex<[ConnectionID]>([])
+    let ended = Mutex<[ConnectionID]>([])
+  }
+
+  /// A connection as the switchboard knows it.
+  final class Link: RelayConnection {
+    private let id: ConnectionID
+    private let told: Told
+
+    init(_ id: ConnectionID, _ told: Told) { (self.id, self.told) = (id, told) }
+
+    func outputWaits() { told.ready.withLock { $0.append(id) } }
+    func end(because reason: RelayClosing) { told.ended.withLock { $0.append(id) } }
   }
 
   static let stunPort: UInt16 = 3478
@@ -19,23 +37,23 @@ final class VirtualRelay {
   let region: RegionID
   let host: HostID
   let handshake: RelayHandshake
+  let told = Told()
   var entropy: Entropy
-  var relay: RelaySwitch
+  var switchboard: Switchboard
+  var effects = RelayEffects()
   var clients: [ConnectionID: Client] = [:]
-  var connections: [RelaySwitch.ClientID: ConnectionID] = [:]
 
   init(region: RegionID, host: HostID, seed: UInt64) {
     var entropy = Entropy(seed: seed)
     (self.region, self.host) = (region, host)
     handshake = RelayHandshake(privateKey: NodePrivateKey.generate(using: &entropy))
-    relay = RelaySwitch(entropy: Entropy(seed: entropy.next()))
+    switchboard = Switchboard(entropy: Entropy(seed: entropy.next()))
     self.entropy = entropy
   }
 
   /// Forgets everybody, as when it was restarted.
   func restart() {
     clients = [:]
-    connections = [:]
-    relay = RelaySwitch(entropy: Entropy(seed: entropy.next()))
+    switchboard = Switchboard(entropy: Entropy(seed: entropy.next()))
   }
 }

@@ -4,6 +4,7 @@ import Cryptography
 import DERP
 import Keys
 import Magicsock
+import Synchronization
 import Timing
 
 /// The connections of nodes to relays: the home relay always, others while in use.
@@ -158,64 +159,75 @@ extension World {
   }
 
   func receive(_ bytes: [UInt8], at relay: VirtualRelay, over id: ConnectionID) {
-    var effects = RelaySwitch.Effects()
-    relay.clients[id]?.decoder.append(bytes)
+    guard let client = relay.clients[id] else { return }
     do throws(FrameError) {
-      while let frame = try relay.clients[id]?.decoder.next() {
-        take(frame, at: relay, over: id, &effects)
+      if client.session == nil {
+        client.decoder.append(bytes)
+        guard let frame = try client.decoder.next() else { return }
+        guard admit(frame, client, at: relay, over: id) else { return end(id) }
+        _ = try client.session?.receive([], at: now, into: &relay.effects)
+      } else {
+        _ = try client.session?.receive(bytes, at: now, into: &relay.effects)
       }
     } catch {
       oracle.note("relay \(relay.region): a node's frames are refused: \(error)", at: now)
       return end(id)
     }
-    perform(effects, at: relay)
+    perform(at: relay)
   }
 
-  private func take(
+  private func admit(
     _ frame: Frame,
+    _ client: VirtualRelay.Client,
     at relay: VirtualRelay,
-    over id: ConnectionID,
-    _ effects: inout RelaySwitch.Effects
-  ) {
-    if let client = relay.clients[id]?.id {
-      return relay.relay.receive(frame, from: client, at: now, into: &effects)
-    }
+    over id: ConnectionID
+  ) -> Bool {
     guard case .clientInfo(let key, let sealed) = frame,
       let admitted = relay.handshake.open(key, sealed: sealed)
-    else { return end(id) }
+    else { return false }
     var welcome: [UInt8] = []
     relay.handshake.welcome(admitted.key, using: &relay.entropy).write(to: &welcome)
     send(.bytes(welcome), over: id, toNode: true)
-    let client = relay.relay.add(admitted.key, at: now, into: &effects)
-    relay.clients[id]?.id = client
-    relay.clients[id]?.decoder.receiver = .relay
-    relay.connections[client] = id
+    let switched = relay.switchboard.add(
+      RelayClient.Introduction(admitted.key, admitted.info),
+      VirtualRelay.Link(id, relay.told),
+      at: now,
+      into: &relay.effects
+    )
+    client.session = RelaySession(switched, relay.switchboard, decoder: client.decoder)
+    return true
   }
 
   func disconnected(_ id: ConnectionID, at relay: VirtualRelay) {
-    guard let client = relay.clients.removeValue(forKey: id)?.id else { return }
-    var effects = RelaySwitch.Effects()
-    relay.connections[client] = nil
-    relay.relay.remove(client, at: now, into: &effects)
-    perform(effects, at: relay)
+    guard let client = relay.clients.removeValue(forKey: id) else { return }
+    client.session?.end(at: now, into: &relay.effects)
+    perform(at: relay)
   }
 
   func tick(_ relay: VirtualRelay) {
-    var effects = RelaySwitch.Effects()
-    relay.relay.handleTimeouts(at: now, into: &effects)
-    perform(effects, at: relay)
+    relay.switchboard.handleTimeouts(at: now, into: &relay.effects)
+    perform(at: relay)
   }
 
-  private func perform(_ effects: RelaySwitch.Effects, at relay: VirtualRelay) {
-    for closing in effects.close {
-      if let id = relay.connections[closing.id] { end(id) }
-    }
-    for client in effects.ready {
-      guard let id = relay.connections[client] else { continue }
-      var output: [UInt8] = []
-      var hasMore = true
-      while hasMore { hasMore = relay.relay.takeOutput(of: client, upTo: .max, into: &output) }
+  private func perform(at relay: VirtualRelay) {
+    relay.switchboard.settle(&relay.effects)
+    for id in relay.told.ended.take() { end(id) }
+    for id in relay.told.ready.take() {
+      guard let client = relay.clients[id]?.session?.client else { continue }
+      var (output, counts) = ([UInt8](), RelayCounters())
+      while client.takeOutput(upTo: .max, at: now, into: &output, &counts) {}
+      relay.switchboard.add(counts)
       send(.bytes(output), over: id, toNode: true)
+    }
+  }
+}
+
+extension Mutex where Value == [ConnectionID] {
+  /// Empties it.
+  fileprivate borrowing func take() -> [ConnectionID] {
+    withLock { list in
+      defer { list = [] }
+      return list
     }
   }
 }

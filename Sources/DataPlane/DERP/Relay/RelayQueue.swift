@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Keys
+import Timing
 
-/// Packets that wait for one client, at most `maximumPackets` with at most `maximumBytes`.
+/// Packets that wait for one connection, at most `maximumPackets` with at most `maximumBytes`.
 ///
 /// A full queue makes room at the cost of whoever has most in it, dropping the oldest of theirs: a
 /// sender that floods pushes out its own packets and nobody else's. With one sender this is
@@ -15,9 +16,11 @@ struct RelayQueue: Sendable {
 
   struct Entry: Sendable {
     let source: NodeKey
+    /// For whom it is; only another relay needs to be told.
+    let destination: NodeKey
     fileprivate(set) var packet: [UInt8]
-
-    init(source: NodeKey, packet: [UInt8]) { (self.source, self.packet) = (source, packet) }
+    /// When it came.
+    let arrival: Instant
 
     /// What it takes of the queue: a place, or its bytes where those are more.
     fileprivate var weight: Int {
@@ -25,19 +28,28 @@ struct RelayQueue: Sendable {
     }
   }
 
+  /// How many packets fell off or were lost, and their bytes.
+  typealias Loss = (packets: Int, bytes: Int)
+
+  private let maximumPackets: Int
+  private let maximumBytes: Int
   private var entries: [Entry] = []
   private var first = 0
   private var bytes = 0
 
+  init(maximumPackets: Int = Self.maximumPackets, maximumBytes: Int = Self.maximumBytes) {
+    (self.maximumPackets, self.maximumBytes) = (maximumPackets, maximumBytes)
+  }
+
   var count: Int { entries.count - first }
   var isEmpty: Bool { first == entries.count }
 
-  /// Appends a packet; returns how many fell off for it.
-  mutating func append(_ entry: Entry) -> Int {
-    var dropped = 0
+  /// Appends a packet; returns what fell off for it.
+  mutating func append(_ entry: Entry) -> Loss {
+    var dropped: Loss = (0, 0)
     while !isEmpty, !hasRoom(for: entry) {
-      makeRoom(for: entry)
-      dropped += 1
+      dropped.bytes += makeRoom(for: entry)
+      dropped.packets += 1
     }
     entries.append(entry)
     bytes += entry.packet.count
@@ -45,7 +57,7 @@ struct RelayQueue: Sendable {
   }
 
   private func hasRoom(for entry: Entry) -> Bool {
-    count < Self.maximumPackets && bytes + entry.packet.count <= Self.maximumBytes
+    count < maximumPackets && bytes + entry.packet.count <= maximumBytes
   }
 
   mutating func popFirst() -> Entry? {
@@ -55,7 +67,7 @@ struct RelayQueue: Sendable {
       if first == entries.count {
         entries.removeAll(keepingCapacity: true)
         first = 0
-      } else if first >= Self.maximumPackets {
+      } else if first >= maximumPackets {
         entries.removeFirst(first)
         first = 0
       }
@@ -66,14 +78,15 @@ struct RelayQueue: Sendable {
     return entry
   }
 
-  /// Empties the queue; returns how many there were, and their bytes.
-  mutating func removeAll() -> (packets: Int, bytes: Int) {
+  /// Empties the queue; returns what was lost.
+  mutating func removeAll() -> Loss {
     let rest = entries[first...]
     defer { (entries, first, bytes) = ([], 0, 0) }
     return (rest.count, bytes)
   }
 
-  private mutating func makeRoom(for entry: Entry) {
+  /// Drops one packet; returns its bytes.
+  private mutating func makeRoom(for entry: Entry) -> Int {
     var senders: [(key: NodeKey, weight: Int, oldest: Int)] = []
     for index in entries.indices[first...] {
       let key = entries[index].source
@@ -89,6 +102,8 @@ struct RelayQueue: Sendable {
     guard let greediest = senders.max(by: { $0.weight < $1.weight }) else {
       preconditionFailure("a full relay queue holds nothing")
     }
-    bytes -= entries.remove(at: greediest.oldest).packet.count
+    let lost = entries.remove(at: greediest.oldest).packet.count
+    bytes -= lost
+    return lost
   }
 }
