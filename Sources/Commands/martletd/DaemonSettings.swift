@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CommandLine
+import Cryptography
 import Logging
 import NodeCore
 
@@ -58,6 +59,14 @@ struct DaemonSettings {
     ) {
       node.mtu = mtu
     }
+    if let cipher = try settings.value(
+      "cipher",
+      flags.cipher,
+      expecting: "auto, boringssl or ipsec-mb",
+      Self.cipher
+    ) {
+      node.cipher = cipher
+    }
     if let shards = try settings.value(
       "shards",
       flags.shards,
@@ -75,6 +84,11 @@ struct DaemonSettings {
       logLevel = level
     }
     try settings.finish()
+  }
+
+  /// The backend that is asked for; nothing inside for whatever is fastest.
+  private static func cipher(_ text: String) -> PacketBackend.Name?? {
+    text == "auto" ? .some(nil) : PacketBackend.Name(rawValue: text).map { .some($0) }
   }
 
   private static func mtu(_ text: String) -> Int? {

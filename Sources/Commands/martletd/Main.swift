@@ -46,6 +46,14 @@ struct Martletd: AsyncParsableCommand {
 
   @Option(
     help: """
+      What packets are sealed with: auto, boringssl or ipsec-mb (auto: the fastest that this machine \
+      has; see 'martlet debug crypto').
+      """
+  )
+  var cipher: String?
+
+  @Option(
+    help: """
       How many threads share the data path, each with peers of its own: 1 to 8 (1 up to four \
       processors, then half of them).
       """

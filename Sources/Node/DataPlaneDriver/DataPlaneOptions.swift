@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Cryptography
 package import Keys
 import WireGuard
 
@@ -35,6 +36,8 @@ package struct DataPlaneOptions: Sendable {
   ///
   /// Otherwise each goes through the hands of another. For tests of hosts that refuse.
   package var isSteeringWanted = true
+  /// What packets are sealed and opened with.
+  package var backend = PacketBackend.boringSSL
   /// This node's key at the start.
   package var nodeKey: NodePrivateKey
   /// This run's discovery key.

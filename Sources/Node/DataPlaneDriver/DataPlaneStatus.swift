@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Addressing
+package import Cryptography
 package import HostIO
 package import PacketPipeline
 
@@ -12,6 +13,8 @@ package struct DataPlaneStatus: Sendable {
   package var host: HostCounters
   /// What each shard did.
   package var shards: [ShardFigures]
+  /// What packets are sealed and opened with.
+  package var backend: PacketBackend.Name
   /// What the sockets counted.
   package var sockets: [UDPSocket.Counters]
   /// Where the sockets are bound.

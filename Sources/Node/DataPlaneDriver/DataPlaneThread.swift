@@ -84,6 +84,7 @@ struct DataPlaneThread: ~Copyable {
       entropy: .system,
       shard: shard
     )
+    pipeline.use(options.backend)
     isTUNOpen = devices.readsTUN
     pipeline.joining = features.joining
     self.devices = devices
@@ -494,6 +495,7 @@ struct DataPlaneThread: ~Copyable {
       pipeline: known,
       host: host,
       shards: [ShardFigures(peers: known.peers.count, traffic: known.counters, host: host)],
+      backend: pipeline.backend,
       sockets: devices.socketCounters,
       ports: [devices.v4.localEndpoint] + (devices.v6Endpoint.map { [$0] } ?? [])
     )

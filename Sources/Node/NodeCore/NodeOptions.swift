@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Cryptography
 package import HostSettings
 
 /// Where one network of this machine lives: every name and number that two networks must not share.
@@ -14,6 +15,8 @@ package struct NodeOptions: Hashable, Sendable {
   package var isPortRequired = false
   /// The size of the largest packet inside the tunnel, in bytes.
   package var mtu = RouterSettings.defaultMTU
+  /// What packets are sealed with; nil for the fastest that this machine has.
+  package var cipher: PacketBackend.Name?
   /// How many threads share the data path; nil for as many as suit the machine.
   package var shards: Int?
   /// The numbers that routes, rules and packet marks carry.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Cryptography
 import DERP
 import DataPlaneDriver
 import Magicsock
@@ -51,6 +52,8 @@ extension NodeBackend {
     guard let status = await plane.status() else { return "" }
     Self.write(status.pipeline.counters, to: &metrics)
     Self.write(status.host, to: &metrics)
+    metrics.begin("martlet_packet_cipher", .gauge, help: "What packets are sealed with.")
+    metrics.add("martlet_packet_cipher", label: ("backend", status.backend.rawValue), 1)
     for (name, value) in status.pipeline.pathCounters.named {
       metrics.begin("magicsock_\(name)", .counter, help: "Path finding.")
       metrics.add("magicsock_\(name)", value)

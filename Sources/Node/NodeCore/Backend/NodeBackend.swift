@@ -105,6 +105,7 @@ package actor NodeBackend {
     wanted.mtu = options.mtu
     wanted.shards =
       options.shards ?? DataPlaneOptions.defaultShards(cores: DataThread.processors)
+    wanted.backend = try Self.cipher(options.cipher, logger)
     let plane = try DataPlane(wanted, logger: logger)
     if plane.isPortSubstituted {
       let text = "UDP port \(options.port) is in use; this node uses \(plane.port) instead."
@@ -118,6 +119,20 @@ package actor NodeBackend {
     bus = NotificationBus(version: options.version)
     (self.state, self.health, self.plane) = (state, health, plane)
     (self.discoKey, self.idleKey) = (discoKey, idleKey)
+  }
+
+  /// What packets are sealed with; why it is not the fastest, the log says.
+  private static func cipher(
+    _ wanted: PacketBackend.Name?,
+    _ logger: Logger
+  ) throws(HostError) -> PacketBackend {
+    let choice = try PacketBackendChoice.onThisHost(wanting: wanted)
+    var metadata: Logger.Metadata = ["cipher": "\(choice.backend.name.rawValue)"]
+    if let shortcoming = choice.shortcoming, let refusal = shortcoming.refusal {
+      metadata["\(shortcoming.name.rawValue)"] = "\(refusal)"
+    }
+    logger.info("packets are sealed", metadata: metadata)
+    return choice.backend
   }
 
   private static func load(
