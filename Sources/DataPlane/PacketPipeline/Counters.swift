@@ -97,6 +97,10 @@ package struct Counters: Hashable, Sendable {
   package private(set) var outboundDrops: [OutboundDrop: UInt64] = [:]
   /// Super-packets given to the host; against `inbound` it tells how well packets are joined.
   package var deliveries: UInt64 = 0
+  /// Peers that were told, changed or taken away.
+  package var peersReconfigured: UInt64 = 0
+  /// Peers of the present configuration for which there are no places.
+  package var peersRefused: UInt64 = 0
 
   /// No packet yet.
   package init() {}

@@ -19,6 +19,8 @@ extension Counters {
     for (reason, count) in other.inboundDrops { drop(reason, count: Int(clamping: count)) }
     for (reason, count) in other.outboundDrops { drop(reason, count: Int(clamping: count)) }
     deliveries &+= other.deliveries
+    peersReconfigured &+= other.peersReconfigured
+    peersRefused &+= other.peersRefused
   }
 }
 

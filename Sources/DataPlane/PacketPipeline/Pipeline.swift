@@ -55,7 +55,8 @@ package struct Pipeline: ~Copyable {
   var filter = Filter.none
   var jailedFilter = Filter.none
   var flows = FlowTable()
-  var peers: [PeerID: PeerFacts] = [:]
+  var peers = PeerBook()
+  var told = ToldConfiguration()
   var addresses: [IPAddress] = []
   var peerAPIPort: UInt16 = 0
   var nodeKey: NodePrivateKey

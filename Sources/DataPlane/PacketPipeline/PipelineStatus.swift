@@ -39,7 +39,7 @@ extension Pipeline {
   package func status(at now: Instant) -> PipelineStatus {
     var figures: [PeerID: PeerFigures] = [:]
     figures.reserveCapacity(peers.count)
-    for (id, facts) in peers {
+    for (id, facts) in peers.all {
       figures[id] = PeerFigures(
         path: paths.status(of: id, at: now),
         tunnel: tunnel.status(of: id),

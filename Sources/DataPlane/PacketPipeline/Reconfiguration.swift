@@ -9,19 +9,37 @@ import WireGuard
 
 /// What changes a pipeline from outside: configuration, network, answers to what it asked for.
 extension Pipeline {
-  /// Makes `configuration` true, by difference.
+  /// Makes `configuration` true, by difference to what it was told this way before.
+  ///
+  /// For those who have one thread; others let `ToldConfiguration` compare on theirs.
   package mutating func apply(
     _ configuration: PipelineConfiguration,
     at moment: Moment,
     into effects: inout PipelineEffects
   ) {
+    apply(told.change(to: configuration), at: moment, into: &effects)
+  }
+
+  /// Makes a change.
+  ///
+  /// Takes time in proportion to the peers that changed. Flows live on, and no packet waits for rules
+  /// to be compiled: they come compiled.
+  package mutating func apply(
+    _ change: PipelineChange,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    let configuration = change.rest
     recalled = nil
     if configuration.nodeKey != nodeKey {
       nodeKey = configuration.nodeKey
       tunnel.setPrivateKey(nodeKey)
       waitingHandshakes = [:]
     }
-    applyPeers(configuration.peers, at: moment)
+    counters.peersReconfigured &+= UInt64(change.changed.count + change.removed.count)
+    counters.peersRefused = UInt64(change.refused)
+    if peers.count == 0 { reserve(change.peerCount) }
+    applyPeers(change, at: moment)
     addresses = configuration.addresses
     peerAPIPort = configuration.peerAPIPort
     // Flows that began while shields were up must not live on when they go down, or the reverse.
@@ -30,14 +48,32 @@ extension Pipeline {
     jailedFilter = configuration.jailedFilter
     let pathConfiguration = MagicSocket.Configuration(
       nodeKey: configuration.nodeKey.publicKey,
-      peers: configuration.peers.mapValues(\.path),
       relayMap: configuration.relayMap,
       fixedHomeRegion: configuration.fixedHomeRegion,
       staticEndpoints: configuration.staticEndpoints,
       isControlConnected: configuration.isControlConnected
     )
-    paths.apply(pathConfiguration, at: moment.now, into: &pathEffects)
+    paths.change(
+      change.changed.map { ($0.id, $0.peer.path) },
+      removing: change.removed,
+      and: pathConfiguration,
+      at: moment.now,
+      into: &pathEffects
+    )
     settle(at: moment, into: &effects)
+  }
+
+  /// Makes room, so that what is added first moves nothing.
+  private mutating func reserve(_ count: Int) {
+    peers.reserve(count)
+    tunnel.reserve(peers: count)
+    paths.reserve(peers: count)
+  }
+
+  /// How many peers are awake in the tunnel and in path finding, and how often any was called in time.
+  package var activity: (inTunnel: Int, inPaths: Int, calls: UInt64) {
+    let calls = tunnel.counters.timeoutsHandled &+ paths.counters.timeoutsHandled
+    return (tunnel.wakefulCount, paths.wakefulCount, calls)
   }
 
   /// Gives path finding an event that it alone understands, and does what follows.
@@ -51,31 +87,32 @@ extension Pipeline {
     settle(at: moment, into: &effects)
   }
 
-  private mutating func applyPeers(
-    _ wanted: [PeerID: PipelineConfiguration.Peer],
-    at moment: Moment
-  ) {
-    for (id, facts) in peers where wanted[id]?.path.nodeKey != facts.nodeKey {
-      tunnel.removePeer(id)
-      peers[id] = nil
-      waitingHandshakes[id] = nil
-    }
-    for (id, peer) in wanted {
+  private mutating func applyPeers(_ change: PipelineChange, at moment: Moment) {
+    for id in change.removed { forget(id) }
+    for (id, peer) in change.changed {
+      if let facts = peers[id], facts.nodeKey != peer.path.nodeKey { forget(id) }
       let told = peer.path.discoKey
-      if let facts = peers[id], Self.hasRestarted(facts, told) {
-        tunnel.resetSession(id)
-      }
+      let known = peers[id]
+      if let known, Self.hasRestarted(known, told) { tunnel.resetSession(id) }
       tunnel.setPeer(id, peer.tunnel, at: moment.now, into: &tunnelEffects)
+      // An unchanged key in the netmap does not undo a newer one that the peer told itself.
+      let isKeyUnchanged = known?.toldDiscoKey == told
       peers[id] = PeerFacts(
         nodeKey: peer.path.nodeKey,
         toldDiscoKey: told,
-        discoKey: told,
+        discoKey: isKeyUnchanged ? known?.discoKey ?? told : told,
         addresses: peer.addresses,
         isJailed: peer.isJailed,
         isWireGuardOnly: peer.path.isWireGuardOnly,
-        carriesECN: peers[id]?.carriesECN ?? false
+        carriesECN: known?.carriesECN ?? false
       )
     }
+  }
+
+  private mutating func forget(_ id: PeerID) {
+    tunnel.removePeer(id)
+    peers[id] = nil
+    waitingHandshakes[id] = nil
   }
 
   /// Whether a peer's new discovery key says that it lost its sessions.
