@@ -279,6 +279,12 @@ let groups: [(folder: String, modules: [Module])] = [
         borrowing: [arguments, logging]
       ),
       Module(
+        "martlet-simulate",
+        .executable,
+        on: ["CommandLine", "Simulation", "Timing"],
+        borrowing: [arguments]
+      ),
+      Module(
         "martlet-bench",
         .executable,
         on: [

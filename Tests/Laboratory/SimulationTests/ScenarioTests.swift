@@ -35,7 +35,7 @@ struct ScenarioTests {
     #expect(run() == run())
   }
 
-  @Test("The oracle notices plaintext, counters used twice, and data to where nothing came from")
+  @Test("The oracle notices plaintext, counters used twice, and data to where nothing arrived")
   func oracle() {
     var oracle = Oracle()
     let endpoint = InternetTests.outside
@@ -49,7 +49,7 @@ struct ScenarioTests {
     #expect(oracle.violations.count == 1)
     oracle.sent(data + [UInt8](repeating: 1, count: 16), by: 0, to: .direct(endpoint), at: .origin)
     #expect(oracle.violations.count == 2)
-    oracle.heard(by: 0, from: endpoint)
+    oracle.reached(endpoint, by: 0)
     oracle.sent(data + [UInt8](repeating: 1, count: 16), by: 0, to: .direct(endpoint), at: .origin)
     #expect(oracle.violations.count == 2)
     oracle.sent(data + [UInt8](repeating: 2, count: 16), by: 0, to: .direct(endpoint), at: .origin)

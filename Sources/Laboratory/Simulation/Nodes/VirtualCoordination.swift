@@ -20,6 +20,8 @@ final class VirtualCoordination {
   var tailnet: Tailnet
   var streams: [ConnectionID: Stream] = [:]
   private var entropy: Entropy
+  /// The machines that used the key: none may use it twice.
+  private var admitted: Set<MachineKey> = []
   private let key: String
 
   init(host: HostID, relayMap: DERPMap, seed: UInt64, at now: Coordination.Moment) {
@@ -58,7 +60,7 @@ final class VirtualCoordination {
     let request = RegisterRequest(
       version: CapabilityVersion.current,
       nodeKey: report.nodeKey,
-      auth: RegisterAuth(authKey: key),
+      auth: admitted.insert(machine).inserted ? RegisterAuth(authKey: key) : nil,
       hostinfo: report.hostinfo
     )
     let outcome = tailnet.register(

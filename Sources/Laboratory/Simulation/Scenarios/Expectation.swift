@@ -26,12 +26,8 @@ package enum Expectation: Hashable, Sendable {
       && letsIn(sender, fromAnotherPort: varies(receiver), atAnotherMapping: false)
   }
 
-  /// Whether a filter lets in what comes from the host that was written to.
-  ///
-  /// - Parameters:
-  ///   - nat: The NAT.
-  ///   - fromAnotherPort: Whether it comes from another port than was written to.
-  ///   - atAnotherMapping: Whether it comes to another mapping than was written from.
+  /// Whether a filter lets in what comes from the host that was written to: from another port than was
+  /// written to, or to another mapping than was written from.
   private static func letsIn(
     _ nat: NATBehaviour?,
     fromAnotherPort: Bool,

@@ -3,12 +3,18 @@
 import Addressing
 import DERP
 
+/// How a datagram began its way: who sent it, and where to.
+struct Launch: Hashable {
+  var host: HostID
+  var aim: Endpoint
+}
+
 /// What happens in the simulated world.
 enum Event {
   /// A node wanted to be woken.
   case wake(node: Int)
   /// A datagram reaches a host.
-  case datagram(HostID, [UInt8], from: Endpoint, to: Endpoint)
+  case datagram(HostID, [UInt8], from: Endpoint, to: Endpoint, Launch)
   /// A connection comes up, if its server is there.
   case opened(ConnectionID, node: Int, Server, way: [Int])
   /// A connection could not be made.

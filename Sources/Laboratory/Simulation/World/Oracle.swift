@@ -9,7 +9,7 @@ package import Timing
 ///
 /// Safety: what a host receives was sent to it by whom it claims to be from, and was allowed; no
 /// plaintext leaves a node; no counter of a session is used for two messages; data goes to an endpoint
-/// only after something came from there. Liveness is asked by scenarios, from `talks`.
+/// only after something that was sent there reached a node. Liveness is asked by scenarios, from `talks`.
 package struct Oracle {
   /// A question of a host to another, and what became of it.
   package struct Talk: Hashable, Sendable {
@@ -64,7 +64,7 @@ package struct Oracle {
   package private(set) var violations: [String] = []
   /// What hosts asked, by number.
   package private(set) var talks: [Talk] = []
-  private var heard: [Int: Set<Endpoint>] = [:]
+  private var reached: [Int: Set<Endpoint>] = [:]
   private var counters: [SessionID: [UInt64: UInt64]] = [:]
   private var removedAt: [Int: Instant] = [:]
 
@@ -81,8 +81,9 @@ package struct Oracle {
 
   // MARK: On the wire
 
-  mutating func heard(by node: Int, from endpoint: Endpoint) {
-    heard[node, default: []].insert(endpoint)
+  /// What a node sent to an endpoint reached another node.
+  mutating func reached(_ endpoint: Endpoint, by node: Int) {
+    reached[node, default: []].insert(endpoint)
   }
 
   mutating func sent(
@@ -95,8 +96,8 @@ package struct Oracle {
       note("node\(node) sent plaintext to \(destination)", at: now)
     }
     guard bytes.count >= 32, bytes.starts(with: [4, 0, 0, 0]) else { return }
-    if case .direct(let endpoint) = destination, heard[node]?.contains(endpoint) != true {
-      note("node\(node) sent data to \(endpoint), from where nothing ever came", at: now)
+    if case .direct(let endpoint) = destination, reached[node]?.contains(endpoint) != true {
+      note("node\(node) sent data to \(endpoint), where nothing of it ever arrived", at: now)
     }
     let receiver = bytes[4..<8].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
     let counter = bytes[8..<16].reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
@@ -125,6 +126,15 @@ package struct Oracle {
     return UInt64(talks.count - 1)
   }
 
+  /// Two nodes exchanged something, of which those that are still in the network hear from the server.
+  mutating func informed(_ one: Int, _ other: Int, at now: Instant) {
+    for node in [one, other] {
+      if let since = removedAt[node], now - since > Self.grace {
+        note("node\(node) was removed, and still talks", at: now)
+      }
+    }
+  }
+
   mutating func delivered(
     _ content: Content,
     from sender: Int?,
@@ -145,11 +155,6 @@ package struct Oracle {
     }
     if isShielded, !content.isAnswer {
       note("node\(receiver) has its shields up and received a question", at: now)
-    }
-    for node in [expected.0, expected.1] {
-      if let since = removedAt[node], now - since > Self.grace {
-        note("node\(node) was removed, and still talks", at: now)
-      }
     }
     if !content.isAnswer, talk.heardAt == nil { talks[Int(content.id)].heardAt = now }
   }

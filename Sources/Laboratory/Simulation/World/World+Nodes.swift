@@ -45,7 +45,13 @@ extension World {
 
   // MARK: Receiving
 
-  func receive(_ bytes: [UInt8], at host: HostID, from source: Endpoint, to own: Endpoint) {
+  func receive(
+    _ bytes: [UInt8],
+    at host: HostID,
+    from source: Endpoint,
+    to own: Endpoint,
+    _ launch: Launch
+  ) {
     guard internet.hosts[host.index].isUp else { return }
     if relaysByHost[host] != nil {
       return answerSTUN(bytes, at: host, from: source, to: own)
@@ -53,7 +59,7 @@ extension World {
     guard let index = nodesByHost[host], !nodes[index].isAsleep,
       internet.hosts[host.index].addresses.contains(own.address), own.port == VirtualNode.port
     else { return }
-    oracle.heard(by: index, from: source)
+    if let sender = nodesByHost[launch.host] { oracle.reached(launch.aim, by: sender) }
     hand(bytes, to: nodes[index], from: .direct(source))
   }
 
@@ -142,7 +148,13 @@ extension World {
     let arrivals = internet.send(bytes.count, by: host, from: from, to: to, at: now)
     for arrival in arrivals {
       agenda.note(
-        .datagram(arrival.host, bytes, from: arrival.source, to: arrival.destination),
+        .datagram(
+          arrival.host,
+          bytes,
+          from: arrival.source,
+          to: arrival.destination,
+          Launch(host: host, aim: to)
+        ),
         at: now + arrival.delay
       )
     }

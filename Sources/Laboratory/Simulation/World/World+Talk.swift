@@ -43,6 +43,9 @@ extension World {
     guard view.kind == .udp, let talk = Oracle.Content(content) else { return }
     let sender = nodes.first { $0.addresses.contains(view.source) }
     let isShielded = node.preferences.shieldsUp
+    if let sender, oracle.isRemoved(node.index) ? isInformed(sender) : isInformed(node) {
+      oracle.informed(sender.index, node.index, at: now)
+    }
     oracle.delivered(talk, from: sender?.index, to: node.index, isShielded: isShielded, at: now)
     guard let sender else { return }
     if talk.isAnswer {
@@ -50,6 +53,12 @@ extension World {
     } else if let answer = Self.packet(talk.id, isAnswer: true, from: node, to: sender) {
       hand(answer, fromHostOf: node)
     }
+  }
+
+  /// Whether what the coordination server says reaches a node now.
+  private func isInformed(_ node: VirtualNode) -> Bool {
+    guard node.control.isConnected, let connection = node.control.connection else { return false }
+    return connections[connection]?.stuckSince == nil
   }
 
   private static func packet(

@@ -211,8 +211,8 @@ package final class World {
   private func handle(_ event: Event) {
     switch event {
     case .wake(let index): wake(nodes[index])
-    case .datagram(let host, let bytes, let source, let destination):
-      receive(bytes, at: host, from: source, to: destination)
+    case .datagram(let host, let bytes, let source, let destination, let launch):
+      receive(bytes, at: host, from: source, to: destination, launch)
     case .opened(let id, let node, let server, let way): opened(id, nodes[node], server, way)
     case .refused(let node, let server): refused(nodes[node], server)
     case .arrived(let id, let toNode, let payload): arrived(id, toNode: toNode, payload)
