@@ -35,6 +35,8 @@ package final class DataPlane: Sendable {
   private let devices: SharedDevices
   let shards: Shards
   private let placement: Placement?
+  /// What each shard was told last.
+  private let told: Mutex<[ToldConfiguration]>
   private let relays: RelayConnections
   private let outboxes = RelayOutboxes()
   private let probes: ProbeRunner
@@ -51,6 +53,7 @@ package final class DataPlane: Sendable {
     shards = try Shards(count: options.shards)
     (interfaceName, port) = devices.withFirst { ($0.tun.name, $0.v4.localEndpoint.port) }
     isPortSubstituted = options.port != 0 && port != options.port
+    told = Mutex([ToldConfiguration](repeating: ToldConfiguration(), count: options.shards))
     placement =
       options.shards > 1
       ? Placement(count: options.shards, shards.directory, devices.takeSteering()) : nil
@@ -102,14 +105,19 @@ package final class DataPlane: Sendable {
   // MARK: What should be true
 
   /// Makes `configuration` true.
+  ///
+  /// What has changed is worked out here: the threads are told that only.
   package func apply(_ configuration: PipelineConfiguration) async {
-    if let placement {
+    told.withLock { told in
+      guard let placement else {
+        let change = told[0].change(to: configuration)
+        shards.post.post(.apply(change, routes: nil), to: 0)
+        return
+      }
       let (parts, routes) = placement.divide(configuration)
       for (shard, part) in parts.enumerated() {
-        shards.post.post(.apply(part, routes: routes), to: shard)
+        shards.post.post(.apply(told[shard].change(to: part), routes: routes), to: shard)
       }
-    } else {
-      shards.post.post(.apply(configuration, routes: nil), to: 0)
     }
     await relays.apply(configuration.relayMap, nodeKey: configuration.nodeKey)
   }

@@ -429,9 +429,9 @@ struct DataPlaneThread: ~Copyable {
   private mutating func readMail(at moment: Pipeline.Moment) -> Bool {
     for mail in mailbox.drain() {
       switch mail {
-      case .apply(let configuration, let routes):
+      case .apply(let change, let routes):
         if let routes { pipeline.setRoutes(routes) }
-        pipeline.apply(configuration, at: moment, into: &effects)
+        pipeline.apply(change, at: moment, into: &effects)
       case .relayed(let packets, let region): relayed(packets, from: region, at: moment)
       case .ping(let peer, let kind, let id, let size):
         pipeline.ping(peer, kind: kind, id: id, size: size, at: moment, into: &effects)

@@ -13,7 +13,7 @@ import WireGuard
 /// What the rest of the node has to say to the data thread.
 enum Mail: Sendable {
   /// The routes are those of all shards, where there are several.
-  case apply(PipelineConfiguration, routes: AllowedIPs?)
+  case apply(PipelineChange, routes: AllowedIPs?)
   case networkChanged(addresses: [IPAddress], isMajor: Bool, isUp: Bool)
   case relayed([RelayedPacket], from: RegionID)
   case relayConnected(RegionID)
