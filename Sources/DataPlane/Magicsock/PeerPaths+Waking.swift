@@ -10,7 +10,16 @@ extension PeerPaths {
   var isAsleep: Bool { wakeful.isEmpty }
 
   /// What a sleeping peer looks like to those who only read.
-  private static let asleep = Wakeful()
+  private static let asleep = {
+    var box = Boxed<Wakeful>()
+    box.fill(Wakeful())
+    return box
+  }()
+
+  /// What readers see.
+  ///
+  /// The accessors below yield at one place each and are inlined: otherwise each use would allocate.
+  @inline(__always) private var readable: Boxed<Wakeful> { isAsleep ? Self.asleep : wakeful }
 
   private mutating func wake() {
     guard isAsleep else { return }
@@ -37,120 +46,96 @@ extension PeerPaths {
   }
 
   var best: PathQuality? {
-    _read {
-      if isAsleep { yield Self.asleep.best } else { yield wakeful.value.best }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.best }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.best
     }
   }
 
   var trustedUntil: Instant {
-    _read {
-      if isAsleep { yield Self.asleep.trustedUntil } else { yield wakeful.value.trustedUntil }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.trustedUntil }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.trustedUntil
     }
   }
 
   var candidates: [Candidate] {
-    _read {
-      if isAsleep { yield Self.asleep.candidates } else { yield wakeful.value.candidates }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.candidates }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.candidates
     }
   }
 
   var pings: [OutstandingPing] {
-    _read {
-      if isAsleep { yield Self.asleep.pings } else { yield wakeful.value.pings }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.pings }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.pings
     }
   }
 
   var heartbeatAt: Instant? {
-    _read {
-      if isAsleep { yield Self.asleep.heartbeatAt } else { yield wakeful.value.heartbeatAt }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.heartbeatAt }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.heartbeatAt
     }
   }
 
   var lastRound: Instant? {
-    _read {
-      if isAsleep { yield Self.asleep.lastRound } else { yield wakeful.value.lastRound }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.lastRound }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.lastRound
     }
   }
 
   var lastDoubt: Instant? {
-    _read {
-      if isAsleep { yield Self.asleep.lastDoubt } else { yield wakeful.value.lastDoubt }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.lastDoubt }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.lastDoubt
     }
   }
 
   var nextRound: Instant {
-    _read {
-      if isAsleep { yield Self.asleep.nextRound } else { yield wakeful.value.nextRound }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.nextRound }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.nextRound
     }
   }
 
   var mapped: [Endpoint] {
-    _read {
-      if isAsleep { yield Self.asleep.mapped } else { yield wakeful.value.mapped }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.mapped }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.mapped
     }
   }
 
   var calls: TokenBucket? {
-    _read {
-      if isAsleep { yield Self.asleep.calls } else { yield wakeful.value.calls }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.calls }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.calls
     }
   }
 
   var plain: PlainChoice? {
-    _read {
-      if isAsleep { yield Self.asleep.plain } else { yield wakeful.value.plain }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.plain }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.plain
     }
   }
 
   var sleepAt: Instant? {
-    _read {
-      if isAsleep { yield Self.asleep.sleepAt } else { yield wakeful.value.sleepAt }
-    }
-    _modify {
+    @inline(__always) _read { yield readable.value.sleepAt }
+    @inline(__always) _modify {
       wake()
       yield &wakeful.value.sleepAt
     }

@@ -20,6 +20,12 @@ public struct Boxed<Value: Sendable>: Sendable {
     @inline(__always) _modify { yield &storage[0] }
   }
 
+  /// Changes what is in it, which must be something, in one access: nothing is allocated for that.
+  @inlinable @inline(__always)
+  public mutating func update<Result>(_ body: (inout Value) -> Result) -> Result {
+    body(&storage[0])
+  }
+
   /// Puts a value in.
   @inlinable public mutating func fill(_ value: Value) { storage = [value] }
 

@@ -74,5 +74,10 @@ public enum OwnNetwork {
   }
 
   /// What could not be done.
-  public struct Failure: Error { var what: String }
+  public struct Failure: Error {
+    var what: String
+
+    /// This could not be done.
+    public init(what: String) { self.what = what }
+  }
 }

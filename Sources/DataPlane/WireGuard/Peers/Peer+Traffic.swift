@@ -83,16 +83,22 @@ extension Peer {
     _ local: inout LocalState,
     into effects: inout Effects
   ) -> DropReason? {
-    guard sessions.keys(of: header.receiver) === keys else { return .unknownReceiver }
-    let (refusal, isConfirmed) = sessions.conclude(
-      header,
-      isAuthentic: isAuthentic,
-      at: moment.now,
-      &local.receivers
-    )
+    guard !isAsleep else { return .unknownReceiver }
+    let (refusal, isConfirmed) = wakeful.update { awake in
+      guard awake.sessions.keys(of: header.receiver) === keys else {
+        return (DropReason?.some(.unknownReceiver), false)
+      }
+      let result = awake.sessions.conclude(
+        header,
+        isAuthentic: isAuthentic,
+        at: moment.now,
+        &local.receivers
+      )
+      if result.refusal == nil { awake.timers.packetReceived(at: moment.now) }
+      return (result.refusal, result.isConfirmed)
+    }
     if let refusal { return refusal }
     status.bytesReceived &+= UInt64(count)
-    timers.packetReceived(at: moment.now)
     if isConfirmed {
       completeHandshake(at: moment, into: &effects)
       _ = sendStaged(at: moment.now, local, into: &effects)
@@ -100,7 +106,9 @@ extension Peer {
     if sessions.shouldRenewWhenReceiving(at: moment.now) {
       initiate(isRetry: false, at: moment, &local, into: &effects)
     }
-    if count > TransportHeader.overhead { timers.dataReceived(at: moment.now) }
+    if count > TransportHeader.overhead {
+      wakeful.update { $0.timers.dataReceived(at: moment.now) }
+    }
     return nil
   }
 }
