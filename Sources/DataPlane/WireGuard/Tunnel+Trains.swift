@@ -93,16 +93,17 @@ extension Tunnel {
     at now: Instant
   ) -> OpeningRun? {
     precondition(count <= OpeningRun.maximumCount, "a run has as many datagrams as it has bits")
-    guard let slot = local.receivers[receiver],
-      let keys = peers.slots[slot].sessions.keys(of: receiver),
-      let start = datagrams.baseAddress
-    else { return nil }
+    guard let slot = local.receivers[receiver], let start = datagrams.baseAddress else {
+      return nil
+    }
+    let sessions = peers.slots[slot].sessions
+    guard let keys = sessions.keys(of: receiver) else { return nil }
     var admitted: UInt64 = 0
     for index in 0..<count {
       let header = unsafe TransportHeader(
         reading: Self.rest(datagrams, from: index, segmentSize)
       )
-      if peers.slots[slot].sessions.refusal(of: header, at: now) == nil {
+      if sessions.refusal(of: header, at: now) == nil {
         admitted |= 1 << UInt64(index)
       }
     }

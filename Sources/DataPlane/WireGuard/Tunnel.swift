@@ -3,6 +3,7 @@
 public import Addressing
 public import Cryptography
 public import Keys
+import Tables
 public import Timing
 
 /// WireGuard: sessions with peers, what they seal and open, and which addresses belong to whom.
@@ -91,11 +92,10 @@ public struct Tunnel: ~Copyable, Sendable {
   /// Sees to it that a peer is called when its first timer runs out, or sleeps if it has none.
   mutating func schedule(_ slot: Int) {
     guard !peers.slots[slot].isAsleep else { return }
-    guard let wanted = peers.slots[slot].timers.earliest else {
-      return peers.slots[slot].sleepIfIdle()
-    }
-    if let known = peers.slots[slot].called, known <= wanted { return }
-    peers.slots[slot].called = wanted
+    let (earliest, known) = peers.slots[slot].wakeful.update { ($0.timers.earliest, $0.called) }
+    guard let wanted = earliest else { return peers.slots[slot].sleepIfIdle() }
+    if let known, known <= wanted { return }
+    peers.slots[slot].wakeful.update { $0.called = wanted }
     deadlines.call(slot, at: wanted)
   }
 }

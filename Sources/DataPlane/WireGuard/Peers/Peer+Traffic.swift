@@ -7,16 +7,20 @@ import Timing
 extension Peer {
   /// Reserves counters in the session in use; nil when there is none.
   mutating func reserve(_ packets: Int, at now: Instant) -> SealingRun? {
-    guard let first = sessions.reserve(packets, at: now), let session = sessions.current else {
-      return nil
+    guard !isAsleep else { return nil }
+    let (slot, peer) = (slot, id)
+    return wakeful.update { awake in
+      guard let first = awake.sessions.reserve(packets, at: now),
+        let session = awake.sessions.current
+      else { return nil }
+      return SealingRun(
+        keys: session.keys,
+        receiver: session.remoteIndex,
+        firstCounter: first,
+        slot: slot,
+        peer: peer
+      )
     }
-    return SealingRun(
-      keys: session.keys,
-      receiver: session.remoteIndex,
-      firstCounter: first,
-      slot: slot,
-      peer: id
-    )
   }
 
   /// Whether the session in use should be replaced, seen when sending.
@@ -26,8 +30,11 @@ extension Peer {
 
   mutating func didSendData(_ bytes: Int, at now: Instant) {
     status.bytesSent &+= UInt64(truncatingIfNeeded: bytes)
-    timers.dataSent(at: now)
-    timers.packetSent(at: now)
+    guard !isAsleep else { return }
+    wakeful.update { awake in
+      awake.timers.dataSent(at: now)
+      awake.timers.packetSent(at: now)
+    }
   }
 
   /// Keeps a packet for the next session; true when the oldest had to make room.
@@ -85,9 +92,11 @@ extension Peer {
     into effects: inout Effects
   ) -> DropReason? {
     guard !isAsleep else { return .unknownReceiver }
-    let (refusal, isConfirmed) = wakeful.update { awake in
+    let isData = count > TransportHeader.overhead
+    // All that most packets need, in one access; what copies of the box cost would be paid for each.
+    let (refusal, isConfirmed, shouldRenew) = wakeful.update { awake in
       guard awake.sessions.keys(of: header.receiver) === keys else {
-        return (DropReason?.some(.unknownReceiver), false)
+        return (DropReason?.some(.unknownReceiver), false, false)
       }
       let result = awake.sessions.conclude(
         header,
@@ -95,11 +104,15 @@ extension Peer {
         at: moment.now,
         &local.receivers
       )
-      if result.refusal == nil { awake.timers.packetReceived(at: moment.now) }
-      return (result.refusal, result.isConfirmed)
+      guard result.refusal == nil else { return (result.refusal, false, false) }
+      awake.timers.packetReceived(at: moment.now)
+      let shouldRenew = awake.sessions.shouldRenewWhenReceiving(at: moment.now)
+      if isData, !shouldRenew, !result.isConfirmed { awake.timers.dataReceived(at: moment.now) }
+      return (nil, result.isConfirmed, shouldRenew)
     }
     if let refusal { return refusal }
     status.bytesReceived &+= UInt64(count)
+    guard isConfirmed || shouldRenew else { return nil }
     if isConfirmed {
       completeHandshake(at: moment, into: &effects)
       _ = sendStaged(at: moment.now, local, into: &effects)
@@ -107,9 +120,7 @@ extension Peer {
     if sessions.shouldRenewWhenReceiving(at: moment.now) {
       initiate(isRetry: false, at: moment, &local, into: &effects)
     }
-    if count > TransportHeader.overhead {
-      wakeful.update { $0.timers.dataReceived(at: moment.now) }
-    }
+    if isData { timers.dataReceived(at: moment.now) }
     return nil
   }
 }
