@@ -95,7 +95,7 @@ def facts(world):
     assert page.returncode == SUCCESS, page.stderr
     for word in ("--listen", "--self-signed", "--cert", "--state", "--stun-port", "Exit codes"):
         assert word in page.stdout, word
-    for word in ("mesh", "websocket", "acme"):
+    for word in ("websocket", "acme"):
         assert word not in page.stdout.lower(), word
 
 

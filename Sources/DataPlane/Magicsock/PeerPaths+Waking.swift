@@ -16,11 +16,6 @@ extension PeerPaths {
     return box
   }()
 
-  /// What readers see.
-  ///
-  /// The accessors below yield at one place each and are inlined: otherwise each use would allocate.
-  @inline(__always) private var readable: Boxed<Wakeful> { isAsleep ? Self.asleep : wakeful }
-
   private mutating func wake() {
     guard isAsleep else { return }
     wakeful.fill(Wakeful(plain: isPlain ? PlainChoice() : nil))
@@ -46,7 +41,7 @@ extension PeerPaths {
   }
 
   var best: PathQuality? {
-    @inline(__always) _read { yield readable.value.best }
+    get { isAsleep ? Self.asleep.value.best : wakeful.value.best }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.best
@@ -54,7 +49,7 @@ extension PeerPaths {
   }
 
   var trustedUntil: Instant {
-    @inline(__always) _read { yield readable.value.trustedUntil }
+    get { isAsleep ? Self.asleep.value.trustedUntil : wakeful.value.trustedUntil }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.trustedUntil
@@ -62,7 +57,7 @@ extension PeerPaths {
   }
 
   var candidates: [Candidate] {
-    @inline(__always) _read { yield readable.value.candidates }
+    get { isAsleep ? Self.asleep.value.candidates : wakeful.value.candidates }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.candidates
@@ -70,7 +65,7 @@ extension PeerPaths {
   }
 
   var pings: [OutstandingPing] {
-    @inline(__always) _read { yield readable.value.pings }
+    get { isAsleep ? Self.asleep.value.pings : wakeful.value.pings }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.pings
@@ -78,7 +73,7 @@ extension PeerPaths {
   }
 
   var heartbeatAt: Instant? {
-    @inline(__always) _read { yield readable.value.heartbeatAt }
+    get { isAsleep ? Self.asleep.value.heartbeatAt : wakeful.value.heartbeatAt }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.heartbeatAt
@@ -86,7 +81,7 @@ extension PeerPaths {
   }
 
   var lastRound: Instant? {
-    @inline(__always) _read { yield readable.value.lastRound }
+    get { isAsleep ? Self.asleep.value.lastRound : wakeful.value.lastRound }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.lastRound
@@ -94,7 +89,7 @@ extension PeerPaths {
   }
 
   var lastDoubt: Instant? {
-    @inline(__always) _read { yield readable.value.lastDoubt }
+    get { isAsleep ? Self.asleep.value.lastDoubt : wakeful.value.lastDoubt }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.lastDoubt
@@ -102,7 +97,7 @@ extension PeerPaths {
   }
 
   var nextRound: Instant {
-    @inline(__always) _read { yield readable.value.nextRound }
+    get { isAsleep ? Self.asleep.value.nextRound : wakeful.value.nextRound }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.nextRound
@@ -110,7 +105,7 @@ extension PeerPaths {
   }
 
   var mapped: [Endpoint] {
-    @inline(__always) _read { yield readable.value.mapped }
+    get { isAsleep ? Self.asleep.value.mapped : wakeful.value.mapped }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.mapped
@@ -118,7 +113,7 @@ extension PeerPaths {
   }
 
   var calls: TokenBucket? {
-    @inline(__always) _read { yield readable.value.calls }
+    get { isAsleep ? Self.asleep.value.calls : wakeful.value.calls }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.calls
@@ -126,7 +121,7 @@ extension PeerPaths {
   }
 
   var plain: PlainChoice? {
-    @inline(__always) _read { yield readable.value.plain }
+    get { isAsleep ? Self.asleep.value.plain : wakeful.value.plain }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.plain
@@ -134,7 +129,7 @@ extension PeerPaths {
   }
 
   var sleepAt: Instant? {
-    @inline(__always) _read { yield readable.value.sleepAt }
+    get { isAsleep ? Self.asleep.value.sleepAt : wakeful.value.sleepAt }
     @inline(__always) _modify {
       wake()
       yield &wakeful.value.sleepAt
