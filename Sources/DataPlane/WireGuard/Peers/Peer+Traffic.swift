@@ -117,7 +117,7 @@ extension Peer {
       completeHandshake(at: moment, into: &effects)
       _ = sendStaged(at: moment.now, local, into: &effects)
     }
-    if sessions.shouldRenewWhenReceiving(at: moment.now) {
+    if shouldRenew {
       initiate(isRetry: false, at: moment, &local, into: &effects)
     }
     if isData { timers.dataReceived(at: moment.now) }
