@@ -79,6 +79,8 @@ extension DataPlaneTests {
       one.blockUDP(false)
       try await one.log.wait(for: "a direct path") { $0.isUpgrade() }
       try await two.log.wait(for: "a direct path") { $0.isUpgrade() }
+      // The path is there; the transfer, which goes on for long, is about to take it.
+      while await two.counters().inbound.directV4.packets == 0 { await Task.yield() }
       let direct = await two.counters().inbound
       one.log.forget()
       one.blockUDP(true)
