@@ -58,7 +58,9 @@ final class VirtualNode {
   /// How it stands with the coordination server.
   struct ControlLink {
     var connection: ConnectionID?
-    var isConnected = false
+    /// Since when its map is kept up to date.
+    var connectedSince: Instant?
+    var isConnected: Bool { connectedSince != nil }
     var backoff = Backoff(ceiling: .seconds(30))
     var lastReport: NodeReport?
   }

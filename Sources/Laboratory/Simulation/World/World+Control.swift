@@ -52,7 +52,7 @@ extension World {
 
   func take(_ response: MapResponse, at node: VirtualNode) {
     node.control.backoff.reset()
-    node.control.isConnected = true
+    node.control.connectedSince = node.control.connectedSince ?? now
     _ = node.netmap.apply(response, at: moment(of: node).wall)
     configure(node)
     report(node)
@@ -63,7 +63,7 @@ extension World {
     node.control.connection = nil
     node.control.lastReport = nil
     let wasConnected = node.control.isConnected
-    node.control.isConnected = false
+    node.control.connectedSince = nil
     let wait = node.control.backoff.next(using: &node.entropy)
     agenda.note(.dial(node: node.index, .coordination), at: now + wait)
     if wasConnected, !node.isAsleep { configure(node) }

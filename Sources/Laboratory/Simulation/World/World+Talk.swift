@@ -55,9 +55,12 @@ extension World {
     }
   }
 
-  /// Whether what the coordination server says reaches a node now.
+  /// Whether what the coordination server says has reached a node for so long that nothing it sent
+  /// before is under way.
   private func isInformed(_ node: VirtualNode) -> Bool {
-    guard node.control.isConnected, let connection = node.control.connection else { return false }
+    guard let since = node.control.connectedSince, now - since > Oracle.grace,
+      let connection = node.control.connection
+    else { return false }
     return connections[connection]?.stuckSince == nil
   }
 
