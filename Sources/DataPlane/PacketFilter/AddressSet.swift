@@ -7,13 +7,8 @@ public import Addressing
 /// Rules name prefixes, single addresses and ranges alike; all become spans, and membership is a
 /// binary search.
 public struct AddressSet: Hashable, Sendable {
-  private struct Span: Hashable, Sendable {
-    var first: UInt128
-    var last: UInt128
-  }
-
-  private var v4: [Span] = []
-  private var v6: [Span] = []
+  private var v4: [NumberSpan<UInt128>] = []
+  private var v6: [NumberSpan<UInt128>] = []
 
   /// The set of no address.
   public init() {}
@@ -46,13 +41,13 @@ public struct AddressSet: Hashable, Sendable {
   /// Whether it has all addresses of `family`.
   public func hasAll(of family: IPAddress.Family) -> Bool {
     family == .v4
-      ? v4.first == Span(first: 0, last: UInt128(UInt32.max))
-      : v6.first == Span(first: 0, last: .max)
+      ? v4.first == NumberSpan(first: 0, last: UInt128(UInt32.max))
+      : v6.first == NumberSpan(first: 0, last: .max)
   }
 
   /// Whether `address` is in it.
   public func contains(_ address: IPAddress) -> Bool {
-    Self.contains(address.number, in: address.isV4 ? v4 : v6)
+    (address.isV4 ? v4 : v6).has(address.number)
   }
 
   /// How many spans it takes to say what is in it.
@@ -68,7 +63,7 @@ public struct AddressSet: Hashable, Sendable {
   /// Whether it has an address of `prefix`.
   func overlaps(_ prefix: IPPrefix) -> Bool {
     let spans = prefix.address.isV4 ? v4 : v6
-    let place = Self.firstSpan(endingAtOrAfter: prefix.masked.address.number, in: spans)
+    let place = spans.firstSpan(endingAtOrAfter: prefix.masked.address.number)
     return place < spans.count && spans[place].first <= prefix.lastAddress.number
   }
 
@@ -81,43 +76,19 @@ public struct AddressSet: Hashable, Sendable {
   }
 
   private mutating func insert(_ first: IPAddress, through last: IPAddress) {
-    let span = Span(first: first.number, last: last.number)
+    let span = NumberSpan(first: first.number, last: last.number)
     if first.isV4 { v4.append(span) } else { v6.append(span) }
   }
 
   private mutating func normalise() {
-    v4 = Self.merged(v4)
-    v6 = Self.merged(v6)
+    v4 = v4.merged()
+    v6 = v6.merged()
   }
 
-  private static func merged(_ spans: [Span]) -> [Span] {
-    var result: [Span] = []
-    for span in spans.sorted(by: { $0.first < $1.first }) {
-      if let last = result.last, last.last == .max || span.first <= last.last + 1 {
-        result[result.count - 1].last = max(last.last, span.last)
-      } else {
-        result.append(span)
-      }
-    }
-    return result
-  }
-
-  private static func contains(_ number: UInt128, in spans: [Span]) -> Bool {
-    let place = firstSpan(endingAtOrAfter: number, in: spans)
-    return place < spans.count && spans[place].first <= number
-  }
-
-  private static func firstSpan(endingAtOrAfter number: UInt128, in spans: [Span]) -> Int {
-    var low = 0
-    var high = spans.count
-    while low < high {
-      let middle = (low + high) / 2
-      if number > spans[middle].last { low = middle + 1 } else { high = middle }
-    }
-    return low
-  }
-
-  private static func prefixes(_ span: Span, _ family: IPAddress.Family) -> [IPPrefix] {
+  private static func prefixes(
+    _ span: NumberSpan<UInt128>,
+    _ family: IPAddress.Family
+  ) -> [IPPrefix] {
     var result: [IPPrefix] = []
     var first = span.first
     while true {

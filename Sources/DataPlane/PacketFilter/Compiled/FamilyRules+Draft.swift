@@ -14,7 +14,7 @@ extension FamilyRules {
     /// One destination of one rule.
     private struct Target {
       var rule: Int
-      var ports: PortSpan
+      var ports: NumberSpan<UInt16>
     }
 
     let sources: AddressClasses
@@ -35,7 +35,7 @@ extension FamilyRules {
         from += familyRule.rule.sources.prefixes(of: family).map { .init(prefix: $0, item: item) }
         from += familyRule.capableSources.map { .init(prefix: IPPrefix(host: $0), item: item + 1) }
         for destination in familyRule.rule.destinations {
-          let ports = PortSpan(first: destination.firstPort, last: destination.lastPort)
+          let ports = NumberSpan<UInt16>(first: destination.firstPort, last: destination.lastPort)
           // What is not addressed to this node is refused before any rule is asked.
           for prefix in destination.addresses.prefixes(of: family) where local.overlaps(prefix) {
             to.append(.init(prefix: prefix, item: UInt32(targets.count)))
@@ -53,7 +53,7 @@ extension FamilyRules {
       for (list, items) in sourceLists.enumerated() {
         for item in items { from[Int(item >> 1)].append((UInt32(list), item & 1 == 1)) }
       }
-      var to = [[(list: UInt32, ports: PortSpan)]](repeating: [], count: rules.count)
+      var to = [[(list: UInt32, ports: NumberSpan<UInt16>)]](repeating: [], count: rules.count)
       for (list, items) in destinationLists.enumerated() {
         for item in items {
           let target = targets[Int(item)]
