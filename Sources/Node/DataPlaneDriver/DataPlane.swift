@@ -175,6 +175,7 @@ package final class DataPlane: Sendable {
     shards.post.post(.stop)
     await withCheckedContinuation { continuation in
       // Joining blocks, which a task must not do; the threads end within one turn of their loops.
+      // Where there is no thread to be had for it nobody waits: they end all the same.
       let joiner = try? DataThread(name: "martlet-join") { [shards] in
         shards.join()
         continuation.resume()
