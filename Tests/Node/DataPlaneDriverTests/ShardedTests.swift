@@ -37,7 +37,7 @@ extension DataPlaneTests {
       flows: Int = 3,
       rounds: Int = 60
     ) async throws {
-      try await withThrowingTaskGroup(of: (count: Int, wrong: Int).self) { group in
+      try await withThrowingTaskGroup(of: Sequence.Outcome.self) { group in
         for (index, leaf) in leaves.enumerated() {
           let port = 6000 + 20 * index
           group.addTask {
@@ -53,8 +53,9 @@ extension DataPlaneTests {
             )
           }
         }
-        for try await (count, wrong) in group {
-          #expect(count == flows * rounds * Sequence.burst && wrong == 0)
+        for try await outcome in group {
+          #expect(outcome.count == flows * rounds * Sequence.burst && outcome.isAcknowledged)
+          #expect(outcome.late == 0 && outcome.lost * 100 < outcome.count)
         }
       }
     }
@@ -82,7 +83,7 @@ extension DataPlaneTests {
         let own = leaves.filter { shard.owner(of: $0.id) == index }
         #expect(figures.peers == own.count)
         let packets = figures.traffic.inbound.directV4.packets
-        #expect(packets >= UInt64(own.count * 3 * 60 * Sequence.burst))
+        #expect(packets >= UInt64(own.count * 3 * 60 * Sequence.burst * 99 / 100))
         #expect(own.isEmpty == (packets == 0))
         #expect(figures.host.handoverDropped == 0)
       }
