@@ -10,14 +10,17 @@ from harness import Skip, run
 CACHE = pathlib.Path(os.environ.get("MARTLET_CACHE", pathlib.Path.home() / ".cache/martlet"))
 
 
-def installed(package):
-    """The directory of a virtual environment that holds `package` (name==version), made at first use."""
-    home = CACHE / package.replace("==", "-")
+def installed(package, *more):
+    """The directory of a virtual environment that holds `package` (name==version), made at first use.
+
+    `more` packages are in it as well.
+    """
+    home = CACHE / "+".join([package, *more]).replace("==", "-")
     if not (home / "complete").exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         try:
             run(sys.executable, "-m", "venv", "--clear", home)
-            run(home / "bin/pip", "install", "-q", "--disable-pip-version-check", package, timeout=300)
+            run(home / "bin/pip", "install", "-q", "--disable-pip-version-check", package, *more, timeout=300)
         except (AssertionError, subprocess.TimeoutExpired, OSError) as error:
             raise Skip(f"{package} cannot be installed: {str(error).splitlines()[-1][:200]}")
         (home / "complete").touch()

@@ -29,15 +29,17 @@ struct MachineEndpoint: Sendable {
       + "later, you speak \(version). Update the client."
   }
 
-  /// Speaks with one machine until its connection ends.
-  func serve(_ stream: ByteStream, _ accepted: ControlHandshake.Accepted) async {
+  /// Speaks with one machine until its connection ends; `isChallenged` says whether it is told a
+  /// key before HTTP/2 begins.
+  func serve(
+    _ stream: ByteStream,
+    _ accepted: ControlHandshake.Accepted,
+    isChallenged: Bool
+  ) async {
     var cipher = accepted.cipher
-    var entropy = Entropy.system
-    let challenge = NodePrivateKey.generate(using: &entropy).publicKey
     do {
-      guard let challengeKey = ChallengeKey(bytes: challenge.bytes) else { return }
-      let early = EarlyNoise(nodeKeyChallenge: challengeKey).payload
-      try await stream.write(accepted.response + cipher.seal(early))
+      let early = isChallenged ? try cipher.seal(Self.challenge()) : []
+      try await stream.write(accepted.response + early)
       let machine = accepted.machineKey
       let idleness = Idleness(of: stream, limit: Limits.idle)
       try await serveHTTP2(over: stream, cipher: cipher, limits: Limits.http) { request in
@@ -50,6 +52,12 @@ struct MachineEndpoint: Sendable {
       )
     }
     await stream.close()
+  }
+
+  private static func challenge() -> [UInt8] {
+    var entropy = Entropy.system
+    let key = NodePrivateKey.generate(using: &entropy).publicKey
+    return ChallengeKey(bytes: key.bytes).map { EarlyNoise(nodeKeyChallenge: $0).payload } ?? []
   }
 
   func answer(

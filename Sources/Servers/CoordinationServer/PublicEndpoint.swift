@@ -21,7 +21,9 @@ struct PublicEndpoint: Sendable {
     guard let target = RequestTarget(request.path) else {
       return Answer.text(400, "The address of the request cannot be read.")
     }
-    if target.path == "/ts2021" { return upgrade(request) }
+    if target.path == "/ts2021" {
+      return request.isForWebSocket ? webSocket(request, target) : upgrade(request)
+    }
     guard request.method == "GET" || request.method == "HEAD" else {
       return Answer.text(405, "Only GET is answered here.")
     }
@@ -86,9 +88,36 @@ struct PublicEndpoint: Sendable {
           + "reverse proxy, have it pass the Upgrade header."
       )
     }
-    guard let text = request.headers[ControlHandshake.headerName],
-      let initiation = Base64.decode(text)
-    else { return Answer.text(400, "The handshake is missing or not base64.") }
+    return accept(request.headers[ControlHandshake.headerName]) { accepted in
+      HTTPResponse(
+        status: 101,
+        headers: HTTPHeaders(),
+        body: .upgrade(protocol: ControlHandshake.upgradeProtocol) { stream in
+          await serve(stream, accepted)
+        }
+      )
+    }
+  }
+
+  /// `GET /ts2021` as a WebSocket, for clients in browsers, which can set no header: the handshake
+  /// stands in the query.
+  private func webSocket(_ request: HTTPRequest, _ target: RequestTarget) -> HTTPResponse {
+    accept(target.value(ControlHandshake.headerName)) { accepted in
+      .webSocket(answering: request, speaking: ControlHandshake.upgradeProtocol) { stream in
+        // These clients take HTTP/2 only.
+        await serve(stream, accepted, isChallenged: false)
+      }
+    }
+  }
+
+  /// Checks the handshake, and answers as `answer` says where it is right.
+  private func accept(
+    _ handshake: String?,
+    _ answer: (ControlHandshake.Accepted) -> HTTPResponse
+  ) -> HTTPResponse {
+    guard let handshake, let initiation = Base64.decode(handshake) else {
+      return Answer.text(400, "The handshake is missing or not base64.")
+    }
     guard connections.hasRoom else {
       return Answer.text(503, "Too many machines are connected. Try again.")
     }
@@ -97,18 +126,20 @@ struct PublicEndpoint: Sendable {
       guard accepted.version >= TailnetOptions.minimumCapabilityVersion else {
         return Answer.text(400, MachineEndpoint.tooOld(Int(accepted.version)))
       }
-      return HTTPResponse(
-        status: 101,
-        headers: HTTPHeaders(),
-        body: .upgrade(protocol: ControlHandshake.upgradeProtocol) { stream in
-          // Counted from here on: whoever left before the answer went out took no place.
-          guard connections.enter() else { return await stream.close() }
-          defer { connections.leave() }
-          await machines.serve(stream, accepted)
-        }
-      )
+      return answer(accepted)
     } catch {
       return Answer.text(400, "The handshake is not for this server's key, or damaged.")
     }
+  }
+
+  private func serve(
+    _ stream: ByteStream,
+    _ accepted: ControlHandshake.Accepted,
+    isChallenged: Bool = true
+  ) async {
+    // Counted from here on: whoever left before the answer went out took no place.
+    guard connections.enter() else { return await stream.close() }
+    defer { connections.leave() }
+    await machines.serve(stream, accepted, isChallenged: isChallenged)
   }
 }

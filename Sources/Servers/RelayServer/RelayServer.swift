@@ -28,6 +28,7 @@ package final class RelayServer: Sendable {
   private let identity: RelayIdentity
   private let handshake: RelayHandshake
   let core: RelayCore
+  let facts = RelayFacts()
   private let logger: Logger
   private let running = Mutex(Running())
 
@@ -256,10 +257,16 @@ package final class RelayServer: Sendable {
   }
 
   private func upgrade(_ request: HTTPRequest) -> HTTPResponse {
+    let isNotIdeal = request.headers["Ideal-Node"].map { !$0.isEmpty } ?? false
+    if request.isForWebSocket {
+      return .webSocket(answering: request, speaking: "derp") { [self] stream in
+        facts.webSocketAccepts.add(1, ordering: .relaxed)
+        await serve(stream, isNotIdeal: isNotIdeal)
+      }
+    }
     guard request.headers["Upgrade"]?.lowercased() == "derp" else {
       return RelayPages.text(426, "This address speaks DERP: send 'Upgrade: DERP'.")
     }
-    let isNotIdeal = request.headers["Ideal-Node"].map { !$0.isEmpty } ?? false
     if request.headers[FastStart.header] == "1" {
       return HTTPResponse(
         status: 101,

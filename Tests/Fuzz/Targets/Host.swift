@@ -2,9 +2,9 @@
 
 import Addressing
 import Cryptography
-import HTTPTransport
 import HostSettings
 
+@testable import HTTPTransport
 @testable import HostConfiguration
 @testable import NodeCore
 
@@ -62,6 +62,12 @@ extension FuzzTarget {
       }
       claim(pieces == body && dripped.isDone == whole.isDone, "chunks in pieces are another body")
     },
+    FuzzTarget("WebSocket") { bytes in
+      let whole = WebSocketWords(bytes, inPieces: false)
+      let dripped = WebSocketWords(bytes, inPieces: true)
+      claim(whole == dripped, "messages in pieces are other messages")
+      claim(whole.data.count <= bytes.count, "more was read than was sent")
+    },
     FuzzTarget("URLs") { bytes in
       let text = String(decoding: bytes, as: UTF8.self)
       if let url = HTTPURL(text) {
@@ -83,4 +89,28 @@ extension FuzzTarget {
       claim(distribution.id.count <= 64, "a distribution with a long name")
     },
   ]
+}
+
+/// What a WebSocket client was understood to say.
+private struct WebSocketWords: Hashable {
+  var data: [UInt8] = []
+  /// Beside the stream, and how much of the stream there was before.
+  var events: [Int: [WebSocketDecoder.Event]] = [:]
+  var violation: UInt16?
+
+  init(_ bytes: [UInt8], inPieces: Bool) {
+    var decoder = WebSocketDecoder()
+    do throws(WebSocketDecoder.Violation) {
+      for piece in inPieces ? bytes.map({ [$0] }) : [bytes] {
+        decoder.append(piece)
+        while let event = try decoder.next() {
+          if case .data(let more) = event {
+            data += more
+          } else {
+            events[data.count, default: []].append(event)
+          }
+        }
+      }
+    } catch { violation = error.code }
+  }
 }

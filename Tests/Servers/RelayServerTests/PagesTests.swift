@@ -78,11 +78,21 @@ struct PagesTests {
   @Test("DERP without an upgrade, or with another, is told what is expected")
   func noUpgrade() async throws {
     try await withRelay { relay in
-      for headers: HTTPHeaders in [[:], ["Upgrade": "websocket", "Connection": "Upgrade"]] {
+      for headers: HTTPHeaders in [[:], ["Upgrade": "h2c", "Connection": "Upgrade"]] {
         let answer = try await ask(relay, "/derp", headers: headers)
         #expect(answer.status == 426)
         #expect(answer.body.contains("Upgrade: DERP"))
       }
+      let browser = try await ask(
+        relay,
+        "/derp",
+        headers: [
+          "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
+          "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        ]
+      )
+      #expect(browser.status == 400)
+      #expect(browser.body.contains("subprotocol 'derp'"))
     }
   }
 
