@@ -174,14 +174,13 @@ struct WebSocketConnectionTests {
   @Test("Pings that nobody reads the answers of are not kept")
   func pingFlood() async throws {
     let ended = Signal()
-    try await World.withServer(
-      handler: { request in
-        .webSocket(answering: request, speaking: "bytes") { stream in
-          while let bytes = try? await stream.read(), bytes != [1] {}
-          ended.set()
-        }
+    let handler: HTTPHandler = { request in
+      .webSocket(answering: request, speaking: "bytes") { stream in
+        while let bytes = try? await stream.read(), bytes != [1] {}
+        ended.set()
       }
-    ) { _, port in
+    }
+    try await World.withServer(handler: handler) { _, port in
       let stream = try await World.dial(port)
       let ping = webSocketFrame(0x89, [UInt8](repeating: 7, count: 125))
       let flood = (0..<1000).flatMap { _ in ping }
