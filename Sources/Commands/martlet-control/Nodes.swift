@@ -12,9 +12,10 @@ import Glibc
 struct NodesCommand: CommandGroup {
   static let configuration = CommandConfiguration(
     commandName: "nodes",
-    abstract: "List, show, rename, tag, expire and delete nodes.",
+    abstract: "List, show, rename, tag, approve, expire and delete nodes.",
     subcommands: [
-      List.self, Show.self, Rename.self, Tag.self, Expire.self, Delete.self, AddWireGuard.self,
+      List.self, Show.self, Rename.self, Tag.self, Approve.self, Withhold.self, Expire.self,
+      Attributes.self, SetAttribute.self, UnsetAttribute.self, Delete.self, AddWireGuard.self,
     ]
   )
 
@@ -194,7 +195,7 @@ struct NodesCommand: CommandGroup {
 
 extension AdminCommand {
   /// The path of a node in the API.
-  fileprivate func path(_ node: String) -> String { "node/" + AdminClient.quoted(node) }
+  func path(_ node: String) -> String { "node/" + AdminClient.quoted(node) }
 }
 
 /// How nodes are shown.
@@ -204,7 +205,7 @@ enum NodesText {
     table.add(
       row: [
         "ID", "Hostname", "Name", "User", "Tags", "IP addresses", "Ephemeral", "Last seen",
-        "Expiration", "Connected", "Expired",
+        "Expiration", "Connected", "Expired", "Approved",
       ]
     )
     for node in nodes {
@@ -215,6 +216,7 @@ enum NodesText {
           node.cell("ephemeral"), node.timeCell("lastSeen", none: "-"),
           node.timeCell("expiry", none: "never"),
           node["online"]?.bool == true ? "online" : "offline", node.cell("expired"),
+          node.cell("authorized"),
         ]
       )
     }
@@ -240,6 +242,7 @@ enum NodesText {
     table.add("Last seen", node.timeCell("lastSeen", none: "-"))
     table.add("Key ends", node.timeCell("expiry", none: "never"))
     table.add("Expired", node.cell("expired"))
+    table.add("Approved", node.cell("authorized"))
     table.add("Connected", node.cell("online"))
     return table.text
   }

@@ -31,6 +31,8 @@ struct PreAuthKeysCommand: CommandGroup {
     var reusable: Bool?
     @Option(help: .yesNo("Forget its nodes when they have been away for a while."))
     var ephemeral: Bool?
+    @Option(help: .yesNo("Let its nodes talk to others at once, where nodes need approval."))
+    var preauthorized: Bool?
     @Option(
       help: ArgumentHelp("How long the key works: 30m, 24h, 90d (1h).", valueName: "duration"),
       transform: settingValue
@@ -57,6 +59,7 @@ struct PreAuthKeysCommand: CommandGroup {
         [
           "user": .string(user ?? ""), "reusable": .bool(reusable ?? false),
           "ephemeral": .bool(ephemeral ?? false), "expiration": .string(end.description),
+          "preauthorized": .bool(preauthorized ?? false),
           "aclTags": .array((tags ?? []).map { .string($0) }),
         ]
       )

@@ -80,6 +80,12 @@ struct ServeFlags: ParsableArguments {
     transform: settingValue
   )
   var ephemeralTimeout: Duration?
+  @Option(
+    help: .yesNo(
+      "Let new nodes talk to others only after 'nodes approve', or by keys that approve."
+    )
+  )
+  var nodeApproval: Bool?
   @Option(help: .yesNo("Run a relay too."))
   var derp: Bool?
   @Option(help: ArgumentHelp("The TCP port of the relay (8443).", valueName: "port"))

@@ -57,6 +57,7 @@ struct ServeSettings {
       flags.ephemeralTimeout,
       default: .seconds(30 * 60)
     )
+    let approval = try settings.value("node-approval", flags.nodeApproval, default: false)
     let relayMap = try settings.value("derp-map", flags.derpMap, default: "")
     policy = try settings.value("policy", flags.policy, default: "")
     logLevel = try settings.value("log-level", flags.logLevel, default: .info)
@@ -75,7 +76,8 @@ struct ServeSettings {
       ipv6Prefix: try Self.prefix("ipv6-prefix", ipv6, .v6, settings),
       relayMap: try Self.relayMap(relayMap),
       keyLifetime: expiry == .zero ? nil : expiry,
-      ephemeralTimeout: timeout
+      ephemeralTimeout: timeout,
+      needsApproval: approval
     )
     guard timeout >= .seconds(60) else {
       throw settings.wrong("ephemeral-timeout", "has to be a minute or more")

@@ -8,8 +8,8 @@ import JSON
 struct UsersCommand: CommandGroup {
   static let configuration = CommandConfiguration(
     commandName: "users",
-    abstract: "Create, list, rename and delete users.",
-    subcommands: [Create.self, List.self, Rename.self, Delete.self]
+    abstract: "Create, list, rename and delete users, and say what they may do.",
+    subcommands: [Create.self, List.self, Rename.self, Role.self, Delete.self]
   )
 
   struct Create: AdminCommand {
@@ -46,13 +46,15 @@ struct UsersCommand: CommandGroup {
       let users = try await server.call("GET", "user")["users"] ?? []
       show(users) {
         var table = Table()
-        table.add("ID", "Name", "Username", "Email", "Created")
+        table.add("ID", "Name", "Username", "Email", "Role", "Groups", "Created")
         for user in users.array ?? [] {
           table.add(
             user.cell("id"),
             user.cell("displayName"),
             user.cell("name"),
             user.cell("email"),
+            user.cell("role"),
+            user.cell("groups"),
             user.timeCell("createdAt")
           )
         }
@@ -74,6 +76,33 @@ struct UsersCommand: CommandGroup {
       let path = "user/\(AdminClient.quoted(user))/rename/\(AdminClient.quoted(name))"
       let renamed = try await server.call("POST", path)["user"] ?? .null
       show(renamed) { "User \(renamed.cell("id")) is now \(renamed.cell("name")).\n" }
+    }
+  }
+
+  struct Role: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Say what a user may do to the network, which policies speak of."
+    )
+
+    @OptionGroup var shared: SharedFlags
+    @Argument(help: "The user's name or number.")
+    var user: String
+    @Argument(
+      help: ArgumentHelp(
+        "owner (there is one: who was it before becomes an admin), admin, network-admin, it-admin, "
+          + "billing-admin, auditor or member."
+      )
+    )
+    var role: String
+
+    func run() async throws {
+      let answer = try await server.call(
+        "POST",
+        "user/\(AdminClient.quoted(user))/role",
+        ["role": .string(role)]
+      )
+      let changed = answer["user"] ?? .null
+      show(changed) { "User \(changed.cell("name")) is now: \(changed.cell("role")).\n" }
     }
   }
 

@@ -23,6 +23,7 @@ extension Tailnet {
       name: name,
       displayName: try User.validText(displayName, for: "display name"),
       email: try User.validText(email, for: "mail address"),
+      role: users.values.contains { $0.role == .owner } ? .member : .owner,
       created: now.time
     )
     users[user.id] = user
@@ -65,6 +66,12 @@ extension Tailnet {
         "User \(user.name) still has \(owned) node\(owned == 1 ? "" : "s"). Delete them first."
       )
     }
+    guard user.role != .owner || users.count == 1 else {
+      throw .invalid(
+        "\(user.name) owns the network. Make somebody else the owner first: "
+          + "'martlet-control users role NAME owner'."
+      )
+    }
     for key in keys.values.filter({ $0.user == id }).sorted(by: { $0.id < $1.id }) {
       keys[key.id] = nil
       effects.mutations.append(.keyRemoved(key.id))
@@ -75,7 +82,7 @@ extension Tailnet {
     audit(actor, "user.delete", "user \(user.name)", "", at: now, into: &effects)
   }
 
-  private func freeUserName(_ text: String, for id: UserID?) throws(Refusal) -> String {
+  func freeUserName(_ text: String, for id: UserID?) throws(Refusal) -> String {
     let name = try User.validName(text)
     let lower = name.lowercased()
     guard !users.values.contains(where: { $0.id != id && $0.name.lowercased() == lower }) else {
@@ -97,6 +104,7 @@ extension Tailnet {
     tags: [String] = [],
     isReusable: Bool = false,
     isEphemeral: Bool = false,
+    isPreauthorized: Bool = false,
     expiry: Timestamp?,
     by actor: String,
     at now: Moment,
@@ -124,6 +132,7 @@ extension Tailnet {
       tags: tags,
       isReusable: isReusable,
       isEphemeral: isEphemeral,
+      isPreauthorized: isPreauthorized,
       expiry: expiry,
       created: now.time
     )
@@ -283,7 +292,7 @@ extension Tailnet {
     return node
   }
 
-  private func existing(_ id: NodeID) throws(Refusal) -> NodeRecord {
+  func existing(_ id: NodeID) throws(Refusal) -> NodeRecord {
     guard let node = nodes[id] else { throw .notFound("There is no node \(id).") }
     return node
   }

@@ -17,6 +17,8 @@ struct Candidate {
   var method: NodeRecord.Method
   var isEphemeral: Bool
   var expiry: Timestamp?
+  /// Whether it needs nobody's approval, where nodes do.
+  var isApproved = false
 }
 
 extension Tailnet {
@@ -78,6 +80,9 @@ extension Tailnet {
     node.isEphemeral = candidate.isEphemeral
     node.capabilityVersion = candidate.capabilityVersion
     node.expiry = expiry(for: candidate, at: now)
+    // Approval is for a machine in the hands of one owner.
+    if before.owner != candidate.owner { node.isAuthorized = isAuthorized(candidate) }
+    if candidate.isApproved { node.isAuthorized = true }
     adopt(candidate.hostinfo, in: &node)
     return node
   }
@@ -102,8 +107,14 @@ extension Tailnet {
       capabilityVersion: candidate.capabilityVersion,
       isEphemeral: candidate.isEphemeral,
       created: now.time,
-      expiry: expiry(for: candidate, at: now)
+      expiry: expiry(for: candidate, at: now),
+      isAuthorized: isAuthorized(candidate)
     )
+  }
+
+  /// Whether a candidate may talk to others at once.
+  private func isAuthorized(_ candidate: Candidate) -> Bool {
+    candidate.isApproved || !options.needsApproval
   }
 
   /// A name for clients that no other server gives.

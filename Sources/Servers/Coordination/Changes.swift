@@ -30,6 +30,8 @@ package enum Change: Hashable, Sendable {
   case removed(NodeID)
   /// A node that was locked out may see others again.
   case readmitted(NodeID)
+  /// A node waits for approval again, and is seen by nobody.
+  case withheld(NodeID)
   /// A user's names are different.
   case user(UserID)
   /// The relays are different.
@@ -97,6 +99,8 @@ package struct ChangeSummary: Hashable, Sendable {
   package private(set) var removed: Set<NodeID> = []
   /// Nodes that get everything again, because they were locked out.
   package private(set) var readmitted: Set<NodeID> = []
+  /// Nodes that are seen by nobody any more, because they wait for approval.
+  package private(set) var withheld: Set<NodeID> = []
   /// Users whose names are different.
   package private(set) var users: Set<UserID> = []
   /// Whether the relays are different.
@@ -116,6 +120,7 @@ package struct ChangeSummary: Hashable, Sendable {
     case .node(let id):
       guard !removed.contains(id) else { return }
       nodes.insert(id)
+      withheld.remove(id)
       patches[id] = nil
     case .patch(let id, let facts):
       guard !removed.contains(id), !nodes.contains(id) else { return }
@@ -124,6 +129,10 @@ package struct ChangeSummary: Hashable, Sendable {
       nodes.remove(id)
       patches[id] = nil
       removed.insert(id)
+    case .withheld(let id):
+      nodes.remove(id)
+      patches[id] = nil
+      withheld.insert(id)
     case .readmitted(let id): readmitted.insert(id)
     case .user(let id): users.insert(id)
     case .relayMap: relayMap = true
@@ -132,9 +141,13 @@ package struct ChangeSummary: Hashable, Sendable {
     }
   }
 
+  /// Nodes that others see no longer.
+  package var gone: Set<NodeID> { removed.union(withheld) }
+
   /// Whether it concerns nobody but `node` itself.
   package func concernsOnly(_ node: NodeID) -> Bool {
-    nodes.isEmpty && removed.isEmpty && users.isEmpty && !relayMap && access.isEmpty && !policy
+    nodes.isEmpty && removed.isEmpty && withheld.isEmpty && users.isEmpty && !relayMap
+      && access.isEmpty && !policy
       && patches.keys.allSatisfy { $0 == node }
   }
 }

@@ -68,8 +68,10 @@ package struct MapBuilder: Sendable {
     guard let node = tailnet.nodes[receiver] else { return .nothing }
     let sees = audience(of: receiver)
     if changes.concernsOnly(receiver), sees == told { return .nothing }
-    guard !node.isExpired(at: now.time) else {
-      guard changes.nodes.contains(receiver) else { return .nothing }
+    guard node.mayTalk(at: now.time) else {
+      guard changes.nodes.contains(receiver) || changes.withheld.contains(receiver) else {
+        return .nothing
+      }
       return .own(lockedOut(node, at: now))
     }
     if changes.readmitted.contains(receiver) {
@@ -117,7 +119,7 @@ package struct MapBuilder: Sendable {
       if tailnet.access?.device(id)?.isRouting ?? false { isCommon = false }
       return tailnet.view(of: id, for: receiver)
     }
-    var gone = changes.removed.filter { told == nil || before.holds($0) }
+    var gone = changes.gone.filter { told == nil || before.holds($0) }
     if told != sees { gone.formUnion(before.filter { !sees.nodes.holds($0) }) }
     if gone.remove(receiver) != nil { isCommon = false }
     response.peersRemoved = gone.sorted().map(\.rawValue)
@@ -147,7 +149,7 @@ package struct MapBuilder: Sendable {
     var response = MapResponse()
     let changed = changes.nodes.sorted().filter { $0 != receiver }.compactMap { tailnet.views[$0] }
     response.peersChanged = changed
-    response.peersRemoved = changes.removed.sorted().map(\.rawValue)
+    response.peersRemoved = changes.gone.sorted().map(\.rawValue)
     response.peersChangedPatch = changes.patches.sorted { $0.key < $1.key }.compactMap {
       $0.key == receiver ? nil : patch(of: $0.key, $0.value)
     }
@@ -172,7 +174,7 @@ package struct MapBuilder: Sendable {
     return patch
   }
 
-  /// What a node is told whose key has ended: itself, and nobody else.
+  /// What a node is told that may talk to nobody any more: itself, and nobody else.
   private func lockedOut(_ node: NodeRecord, at now: Moment) -> MapResponse {
     var response = MapResponse()
     response.node = tailnet.selfView(of: node, at: now.time)
@@ -183,7 +185,7 @@ package struct MapBuilder: Sendable {
 
   /// The nodes that a receiver sees: all others, until there is a policy.
   private func visiblePeers(of receiver: NodeRecord, at now: Moment) -> [Node] {
-    guard !receiver.isExpired(at: now.time) else { return [] }
+    guard receiver.mayTalk(at: now.time) else { return [] }
     let ids = audience(of: receiver.id)?.nodes ?? tailnet.order
     var peers: [Node] = []
     peers.reserveCapacity(ids.count)
@@ -195,7 +197,7 @@ package struct MapBuilder: Sendable {
 
   /// Says what a receiver lets in: everything, until there is a policy.
   private func tellAccess(of receiver: NodeRecord, at now: Moment, in response: inout MapResponse) {
-    guard !receiver.isExpired(at: now.time) else {
+    guard receiver.mayTalk(at: now.time) else {
       response.packetFilters = ["base": []]
       return
     }

@@ -23,6 +23,8 @@ package struct NodeRecord: Hashable, Sendable {
     case approval
     /// Written in by an administrator; it never speaks to us.
     case administrator
+    /// By a login with an identity provider.
+    case login
   }
 
   /// Its number.
@@ -65,6 +67,10 @@ package struct NodeRecord: Hashable, Sendable {
   package var lastSeen: Timestamp?
   /// The routes that it may serve when it offers them, approved by an administrator or the policy.
   package var approvedRoutes: [IPPrefix]
+  /// Whether it may talk to anybody; where nodes need approval, only after it.
+  package var isAuthorized: Bool
+  /// What is known of its posture from outside, by names such as `custom:tier`.
+  package var attributes: [String: NodeAttribute]
 
   /// A node with all its facts.
   package init(
@@ -87,7 +93,9 @@ package struct NodeRecord: Hashable, Sendable {
     created: Timestamp,
     expiry: Timestamp? = nil,
     lastSeen: Timestamp? = nil,
-    approvedRoutes: [IPPrefix] = []
+    approvedRoutes: [IPPrefix] = [],
+    isAuthorized: Bool = true,
+    attributes: [String: NodeAttribute] = [:]
   ) {
     self.id = id
     self.stableID = stableID
@@ -109,6 +117,8 @@ package struct NodeRecord: Hashable, Sendable {
     self.expiry = expiry
     self.lastSeen = lastSeen
     self.approvedRoutes = approvedRoutes
+    self.isAuthorized = isAuthorized
+    self.attributes = attributes
   }
 
   /// The user it belongs to; none when it is tagged.
@@ -126,6 +136,9 @@ package struct NodeRecord: Hashable, Sendable {
 
   /// Whether its key has ended at `time`.
   package func isExpired(at time: Timestamp) -> Bool { expiry.map { $0 <= time } ?? false }
+
+  /// Whether it may talk to others at `time`.
+  package func mayTalk(at time: Timestamp) -> Bool { isAuthorized && !isExpired(at: time) }
 }
 
 extension NodeRecord {
@@ -136,5 +149,8 @@ extension NodeRecord {
       && hostinfo.routableIPs == other.hostinfo.routableIPs
       && hostinfo.os == other.hostinfo.os && hostinfo.osVersion == other.hostinfo.osVersion
       && hostinfo.ipnVersion == other.hostinfo.ipnVersion
+      && hostinfo.allowsUpdate == other.hostinfo.allowsUpdate
+      && hostinfo.stateEncrypted == other.hostinfo.stateEncrypted
+      && isAuthorized == other.isAuthorized && attributes == other.attributes
   }
 }

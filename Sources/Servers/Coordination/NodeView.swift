@@ -30,7 +30,7 @@ extension Tailnet {
       tags: node.tags,
       lastSeen: isOnline ? nil : node.lastSeen,
       online: isOnline,
-      machineAuthorized: !isExpired,
+      machineAuthorized: node.mayTalk(at: time),
       expired: isExpired,
       isWireGuardOnly: node.isWireGuardOnly
     )

@@ -24,6 +24,8 @@ package struct PreAuthKey: Hashable, Sendable {
   package let isReusable: Bool
   /// Whether its nodes are forgotten when they have been away for a while.
   package let isEphemeral: Bool
+  /// Whether its nodes need nobody's approval, where nodes do.
+  package let isPreauthorized: Bool
   /// From when on it does not work; none when it always does.
   package var expiry: Timestamp?
   /// How many nodes it let in.
@@ -40,6 +42,7 @@ package struct PreAuthKey: Hashable, Sendable {
     tags: [String] = [],
     isReusable: Bool = false,
     isEphemeral: Bool = false,
+    isPreauthorized: Bool = false,
     expiry: Timestamp?,
     uses: Int = 0,
     created: Timestamp
@@ -51,6 +54,7 @@ package struct PreAuthKey: Hashable, Sendable {
     self.tags = tags
     self.isReusable = isReusable
     self.isEphemeral = isEphemeral
+    self.isPreauthorized = isPreauthorized
     self.expiry = expiry
     self.uses = uses
     self.created = created

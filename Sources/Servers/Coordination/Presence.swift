@@ -65,8 +65,11 @@ extension Tailnet {
         audit("server", "node.forget", node, "ephemeral and away", at: now, into: &effects)
       }
     }
-    for node in nodes.values where node.isExpired(at: now.time) != (views[node.id]?.expired) {
-      refreshView(of: node, at: now, into: &effects)
+    for node in nodes.values {
+      if let view = views[node.id], view.expired != node.isExpired(at: now.time) {
+        refreshView(of: node, at: now, into: &effects)
+      }
+      if !node.attributes.isEmpty { endAttributes(of: node, at: now, into: &effects) }
     }
     effects.settledLogins += logins.expire(at: now)
     effects.mutations += endAddressRests(at: now).map { .addressRested($0) }

@@ -12,6 +12,8 @@ package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
     case conflict
     /// A bound is reached.
     case exhausted
+    /// Whoever asks may not.
+    case forbidden
   }
 
   /// What kind of mistake it was.

@@ -134,7 +134,7 @@ extension Tailnet {
         loginName: profile.loginName,
         displayName: profile.displayName
       ),
-      machineAuthorized: true
+      machineAuthorized: node.isAuthorized
     )
   }
 
@@ -178,7 +178,8 @@ extension Tailnet {
       owner: owner,
       method: .authKey(key.id),
       isEphemeral: key.isEphemeral || request.ephemeral,
-      expiry: request.expiry
+      expiry: request.expiry,
+      isApproved: key.isPreauthorized
     )
     do throws(Refusal) {
       let node = try admit(candidate, at: now, using: &entropy, into: &effects)
@@ -275,7 +276,8 @@ extension Tailnet {
       owner: owner,
       method: .approval,
       isEphemeral: login.isEphemeral,
-      expiry: login.expiry
+      expiry: login.expiry,
+      isApproved: true
     )
     let node = try admit(candidate, at: now, using: &entropy, into: &effects)
     logins.decide(id, .approved(node.id))

@@ -82,7 +82,7 @@ package struct Tailnet: Sendable {
       if address.isV4 { ipv4.restore(used: address) } else { ipv6.restore(used: address) }
     }
     if node.isEphemeral { awaitReturn(of: node.id, at: now) }
-    views[node.id] = view(of: node, at: now.time)
+    if node.isAuthorized { views[node.id] = view(of: node, at: now.time) }
   }
 
   /// Takes over who is connected and who waits, from the value that this one replaces.
@@ -93,7 +93,9 @@ package struct Tailnet: Sendable {
     changes.restart()
     policyState.counters = other.policyState.counters
     policyState.isStale = true
-    for node in nodes.values { views[node.id] = view(of: node, at: now.time) }
+    for node in nodes.values where node.isAuthorized {
+      views[node.id] = view(of: node, at: now.time)
+    }
   }
 }
 
@@ -207,6 +209,11 @@ extension Tailnet {
 
   /// Works out anew what others are shown of a node, and notes how it differs.
   mutating func refreshView(of node: NodeRecord, at now: Moment, into effects: inout Effects) {
+    guard node.isAuthorized else {
+      guard views.removeValue(forKey: node.id) != nil else { return }
+      effects.lostKeys.append(node.nodeKey)
+      return note(.withheld(node.id), at: now, into: &effects)
+    }
     let new = view(of: node, at: now.time)
     guard let old = views.updateValue(new, forKey: node.id) else {
       return note(.node(node.id), at: now, into: &effects)

@@ -24,6 +24,8 @@ package struct TailnetOptions: Sendable {
   package var offlineGrace: Duration
   /// How long an address rests before it is given again.
   package var addressRest: Duration
+  /// Whether a node may talk to others only after somebody approved it.
+  package var needsApproval: Bool
 
   /// Options with everything but the address of the server at its default.
   package init(
@@ -35,7 +37,8 @@ package struct TailnetOptions: Sendable {
     keyLifetime: Duration? = nil,
     ephemeralTimeout: Duration = .seconds(30 * 60),
     offlineGrace: Duration = .seconds(10),
-    addressRest: Duration = AddressAllocation.defaultRest
+    addressRest: Duration = AddressAllocation.defaultRest,
+    needsApproval: Bool = false
   ) {
     self.url = url
     self.domain = domain
@@ -46,6 +49,7 @@ package struct TailnetOptions: Sendable {
     self.ephemeralTimeout = ephemeralTimeout
     self.offlineGrace = offlineGrace
     self.addressRest = addressRest
+    self.needsApproval = needsApproval
   }
 
   /// The oldest version of the control protocol that we speak with a node.

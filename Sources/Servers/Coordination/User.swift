@@ -2,6 +2,22 @@
 
 package import Timing
 
+/// Whom an identity provider means: its own name, and the name that it gives to one person.
+///
+/// Both together name somebody; a mail address never does.
+package struct ExternalIdentity: Hashable, Sendable {
+  /// The provider: `iss`.
+  package let issuer: String
+  /// The person, to that provider: `sub`.
+  package let subject: String
+
+  /// The person that `issuer` calls `subject`.
+  package init(issuer: String, subject: String) {
+    self.issuer = issuer
+    self.subject = subject
+  }
+}
+
 /// Someone who owns nodes.
 package struct User: Hashable, Sendable {
   /// Its number.
@@ -12,6 +28,12 @@ package struct User: Hashable, Sendable {
   package var displayName: String
   /// Its mail address; empty when unknown.
   package var email: String
+  /// What it may do to the network.
+  package var role: PolicyWorld.Role
+  /// Who vouches for it, when that is an identity provider.
+  package var identity: ExternalIdentity?
+  /// The groups that its identity provider says it is in, by their bare names.
+  package var groups: [String]
   /// When it was made.
   package let created: Timestamp
 
@@ -21,12 +43,18 @@ package struct User: Hashable, Sendable {
     name: String,
     displayName: String = "",
     email: String = "",
+    role: PolicyWorld.Role = .member,
+    identity: ExternalIdentity? = nil,
+    groups: [String] = [],
     created: Timestamp
   ) {
     self.id = id
     self.name = name
     self.displayName = displayName
     self.email = email
+    self.role = role
+    self.identity = identity
+    self.groups = groups
     self.created = created
   }
 

@@ -105,7 +105,7 @@ package actor Coordinator {
 
   /// Whether a node of the network holds a key that has not ended: whom our relay serves.
   package func isMember(_ key: NodeKey) -> Bool {
-    tailnet.node(with: key).map { !$0.isExpired(at: now.time) } ?? false
+    tailnet.node(with: key).map { $0.mayTalk(at: now.time) } ?? false
   }
 
   /// The youngest administrative acts.

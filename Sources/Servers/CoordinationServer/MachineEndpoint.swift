@@ -19,7 +19,7 @@ struct MachineEndpoint: Sendable {
 
   /// Requests of the protocol that this server does not serve yet.
   private static let absent: Set<String> = [
-    "/machine/set-dns", "/machine/id-token", "/machine/audit-log", "/machine/set-device-attr",
+    "/machine/set-dns", "/machine/id-token", "/machine/audit-log",
     "/machine/feature/query", "/machine/whoami", "/machine/c2n", "/machine/webclient/init",
     "/machine/webclient/wait", "/machine/tka",
   ]
@@ -73,6 +73,10 @@ struct MachineEndpoint: Sendable {
     case ("POST", "/machine/map"): return await map(request.body, from: machine, over: stream)
     case (_, "/machine/register"), (_, "/machine/map"):
       return Answer.text(405, "Only POST is answered here.")
+    case ("PATCH", "/machine/set-device-attr"), ("POST", "/machine/set-device-attr"):
+      return await setAttributes(request.body, from: machine)
+    case (_, "/machine/set-device-attr"):
+      return Answer.text(405, "Only PATCH is answered here.")
     case (_, "/machine/update-health"): return Answer.empty(204)
     case (_, let path) where Self.absent.contains { path == $0 || path.hasPrefix($0 + "/") }:
       return Answer.text(501, "This server does not serve \(NodeName.printable(path)).")
@@ -223,6 +227,25 @@ struct MachineEndpoint: Sendable {
       )
     }
     await coordinator.closeStream(stream)
+  }
+
+  // MARK: Posture
+
+  private func setAttributes(_ body: [UInt8], from machine: MachineKey) async -> HTTPResponse {
+    let request: SetDeviceAttributesRequest
+    do {
+      request = try SetDeviceAttributesRequest(json: body)
+    } catch { return Answer.text(400, "The request cannot be read: \(error)") }
+    do {
+      try await coordinator.perform { (tailnet, now, _, effects) throws(Refusal) in
+        // Whether the node may is a question of the policy as it stands.
+        tailnet.refreshAccess(at: now, into: &effects)
+        try tailnet.setOwnAttributes(request, from: machine, at: now, into: &effects)
+      }
+      return Answer.json(200, Array("{}".utf8))
+    } catch let refusal as Refusal {
+      return Answer.text(refusal.status, refusal.message)
+    } catch { return unavailable(error) }
   }
 
   private func unavailable(_ error: any Error) -> HTTPResponse {

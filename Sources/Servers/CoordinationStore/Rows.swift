@@ -83,6 +83,7 @@ extension SQLiteStore {
     case .patch(let id, _): ("patch", id.rawValue)
     case .removed(let id): ("removed", id.rawValue)
     case .readmitted(let id): ("readmitted", id.rawValue)
+    case .withheld(let id): ("withheld", id.rawValue)
     case .user(let id): ("user", id.rawValue)
     case .relayMap: ("relay map", nil)
     case .access(let id): ("access", id.rawValue)
@@ -108,7 +109,9 @@ extension SQLiteStore {
       [
         ("id", user.id.rawValue), ("tailnet", tailnet), ("name", user.name),
         ("display_name", user.displayName), ("email", user.email),
-        ("created", user.created.description),
+        ("created", user.created.description), ("role", user.role.rawValue),
+        ("issuer", user.identity?.issuer), ("subject", user.identity?.subject),
+        ("groups", list(user.groups)),
       ],
       in: database
     )
@@ -122,6 +125,7 @@ extension SQLiteStore {
         ("hash", Hex.encode(key.hash)), ("user_id", key.user?.rawValue), ("tags", list(key.tags)),
         ("reusable", key.isReusable), ("ephemeral", key.isEphemeral), ("uses", key.uses),
         ("created", key.created.description), ("expires", key.expiry?.description),
+        ("preauthorized", key.isPreauthorized),
       ],
       in: database
     )
@@ -144,6 +148,7 @@ extension SQLiteStore {
         ("wireguard_only", node.isWireGuardOnly), ("created", node.created.description),
         ("expires", node.expiry?.description), ("last_seen", node.lastSeen?.description),
         ("approved_routes", list(node.approvedRoutes.map(\.description))),
+        ("authorized", node.isAuthorized), ("attributes", text(of: node.attributes)),
       ],
       in: database
     )
@@ -154,6 +159,7 @@ extension SQLiteStore {
     case .authKey(let id): ("authkey", id.rawValue)
     case .approval: ("approval", nil)
     case .administrator: ("administrator", nil)
+    case .login: ("login", nil)
     }
   }
 
@@ -247,11 +253,18 @@ extension SQLiteStore {
   }
 
   private static func user(of columns: Columns) throws -> User {
-    User(
+    let issuer = try columns.textIfAny("issuer")
+    let subject = try columns.textIfAny("subject")
+    return User(
       id: UserID(try columns.number("id")),
       name: try columns.text("name"),
       displayName: try columns.text("display_name"),
       email: try columns.text("email"),
+      role: try columns.parsed("role") { PolicyWorld.Role(rawValue: $0) },
+      identity: issuer.flatMap { issuer in
+        subject.map { ExternalIdentity(issuer: issuer, subject: $0) }
+      },
+      groups: try columns.list("groups"),
       created: try columns.time("created")
     )
   }
@@ -265,6 +278,7 @@ extension SQLiteStore {
       tags: try columns.list("tags"),
       isReusable: try columns.number("reusable") != 0,
       isEphemeral: try columns.number("ephemeral") != 0,
+      isPreauthorized: try columns.number("preauthorized") != 0,
       expiry: try columns.timeIfAny("expires"),
       uses: Int(try columns.number("uses")),
       created: try columns.time("created")
@@ -298,7 +312,9 @@ extension SQLiteStore {
       created: try columns.time("created"),
       expiry: try columns.timeIfAny("expires"),
       lastSeen: try columns.timeIfAny("last_seen"),
-      approvedRoutes: try columns.list("approved_routes", of: IPPrefix.init)
+      approvedRoutes: try columns.list("approved_routes", of: IPPrefix.init),
+      isAuthorized: try columns.number("authorized") != 0,
+      attributes: try columns.parsed("attributes", attributes(in:))
     )
   }
 
@@ -307,6 +323,7 @@ extension SQLiteStore {
     case "authkey": .authKey(PreAuthKeyID(columns.numberIfAny("auth_key_id") ?? 0))
     case "approval": .approval
     case "administrator": .administrator
+    case "login": .login
     default: throw columns.wrong("method")
     }
   }
@@ -333,6 +350,11 @@ struct Columns {
   func text(_ column: String) throws -> String {
     guard let text = String.fromDatabaseValue(row[column]) else { throw wrong(column) }
     return text
+  }
+
+  func textIfAny(_ column: String) throws -> String? {
+    let value: DatabaseValue = row[column]
+    return value.isNull ? nil : try text(column)
   }
 
   func number(_ column: String) throws -> Int64 {

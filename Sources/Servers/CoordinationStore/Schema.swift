@@ -114,5 +114,20 @@ enum Schema {
       """,
       "ALTER TABLE nodes ADD COLUMN approved_routes TEXT NOT NULL DEFAULT '[]'",
     ],
+    [
+      "ALTER TABLE users ADD COLUMN role TEXT NOT NULL DEFAULT 'member'",
+      // Who was made first was the owner to policies.
+      """
+      UPDATE users SET role = 'owner' WHERE id =
+        (SELECT MIN(first.id) FROM users AS first WHERE first.tailnet = users.tailnet)
+      """,
+      "ALTER TABLE users ADD COLUMN issuer TEXT",
+      "ALTER TABLE users ADD COLUMN subject TEXT",
+      "CREATE UNIQUE INDEX users_identity ON users (tailnet, issuer, subject)",
+      "ALTER TABLE users ADD COLUMN groups TEXT NOT NULL DEFAULT '[]'",
+      "ALTER TABLE pre_auth_keys ADD COLUMN preauthorized INTEGER NOT NULL DEFAULT 0",
+      "ALTER TABLE nodes ADD COLUMN authorized INTEGER NOT NULL DEFAULT 1",
+      "ALTER TABLE nodes ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}'",
+    ],
   ]
 }

@@ -51,6 +51,22 @@ struct SQLiteStoreTests {
     try tailnet.deleteNode(gone.id, by: "test", at: start, into: &effects)
     let web = try tailnet.node(called: "web")
     _ = try tailnet.tagNode(web.id, with: ["tag:a"], by: "test", at: start, into: &effects)
+    let db = try tailnet.node(called: "db").id
+    for (name, value) in [
+      ("custom:tier", PostureValue.text("gold")), ("custom:score", .number(0.5)),
+      ("custom:owned", .flag(true)),
+    ] {
+      _ = try tailnet.setAttribute(
+        name,
+        of: db,
+        to: value,
+        until: name == "custom:tier" ? start.time + .seconds(60) : nil,
+        by: "test",
+        at: start,
+        into: &effects
+      )
+    }
+    _ = try tailnet.authorizeNode(db, false, by: "test", at: start, into: &effects)
     return (tailnet, effects.mutations)
   }
 
@@ -72,7 +88,7 @@ struct SQLiteStoreTests {
       #expect(records.resting.count == 2 && records.lastNode == 3)
       #expect(records.lastChange == tailnet.changes.head)
       let audit = try await again.audit(.first, limit: 100)
-      #expect(audit.first?.action == "node.tag" && audit.last?.action == "user.create")
+      #expect(audit.first?.action == "node.withhold" && audit.last?.action == "user.create")
       await again.close()
     }
   }

@@ -120,7 +120,7 @@ struct JoinTeller {
 
       To approve your machine, an administrator of the network runs on its server:
 
-      \tmartlet-control auth list
+      \tmartlet-control nodes approve NAME
 
       """
     )

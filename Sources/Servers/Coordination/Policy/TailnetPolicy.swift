@@ -172,17 +172,17 @@ extension Tailnet {
 
   /// The users and devices that the policy speaks of, as they stand.
   package var policyWorld: PolicyWorld {
-    let first = users.keys.min()
     let people = users.values.map { user in
       PolicyWorld.Person(
         id: user.id,
         name: user.name,
         email: user.email,
-        role: user.id == first ? .owner : .member
+        role: user.role,
+        groups: user.groups
       )
     }
     // Who is connected serves a subnet before who is not.
-    let devices = nodes.values.map(device).sorted { left, right in
+    let devices = nodes.values.filter(\.isAuthorized).map(device).sorted { left, right in
       let (isLeft, isRight) = (isOnline(left.id), isOnline(right.id))
       return isLeft == isRight ? left.id < right.id : isLeft
     }
@@ -190,14 +190,7 @@ extension Tailnet {
   }
 
   private func device(_ node: NodeRecord) -> PolicyWorld.Device {
-    var attributes: [String: PostureValue] = [:]
-    for (name, value) in [
-      ("node:os", node.hostinfo.os), ("node:osVersion", node.hostinfo.osVersion),
-      ("node:tsVersion", node.hostinfo.ipnVersion),
-    ] where !value.isEmpty {
-      attributes[name] = .text(value)
-    }
-    return PolicyWorld.Device(
+    PolicyWorld.Device(
       id: node.id,
       name: node.name,
       addresses: node.addresses,
@@ -205,7 +198,7 @@ extension Tailnet {
       tags: node.tags,
       announced: node.announcedRoutes,
       approved: node.approvedRoutes,
-      attributes: attributes
+      attributes: node.posture
     )
   }
 

@@ -45,6 +45,17 @@ extension AdminCall {
         return try tailnet.renameUser(user.id, to: path[2], by: actor, at: now, into: &effects)
       }
       return ["user": AdminValue.user(user)]
+    case ("POST", 2) where path[1] == "role":
+      let text = try body.required("role")
+      guard let role = PolicyWorld.Role(rawValue: text) else {
+        let known = PolicyWorld.Role.allCases.map(\.rawValue).joined(separator: ", ")
+        throw Refusal.invalid("'\(NodeName.printable(text))' is no role: there are \(known).")
+      }
+      let user = try await coordinator.perform { (tailnet, now, _, effects) throws(Refusal) in
+        let user = try tailnet.user(called: path[0])
+        return try tailnet.setRole(role, of: user.id, by: actor, at: now, into: &effects)
+      }
+      return ["user": AdminValue.user(user)]
     case ("DELETE", 1):
       try await coordinator.perform { (tailnet, now, _, effects) throws(Refusal) in
         let user = try tailnet.user(called: path[0])
@@ -86,18 +97,52 @@ extension AdminCall {
       return try await changed(path[0]) { (tailnet, id, now, effects) throws(Refusal) in
         try tailnet.renameNode(id, to: path[2], by: actor, at: now, into: &effects)
       }
+    case ("POST", 2) where path[1] == "approve" || path[1] == "withhold":
+      return try await changed(path[0]) { (tailnet, id, now, effects) throws(Refusal) in
+        try tailnet.authorizeNode(id, path[1] == "approve", by: actor, at: now, into: &effects)
+      }
+    case (_, 2...3) where path[1] == "attributes":
+      return try await attributes(method, of: path[0], path.count == 3 ? path[2] : nil)
     default: return nil
+    }
+  }
+
+  private func attributes(
+    _ method: String,
+    of node: String,
+    _ name: String?
+  ) async throws -> JSONValue? {
+    let actor = actor
+    var (value, expiry): (PostureValue?, Timestamp?) = (nil, nil)
+    switch (method, name) {
+    case ("GET", nil):
+      return try await coordinator.read { tailnet, _ in
+        AdminValue.attributes(of: try tailnet.node(called: node))
+      }
+    case ("POST", .some):
+      value = try body.posture("value")
+      expiry = try body.time("expiry")
+    case ("DELETE", .some): break
+    default: return nil
+    }
+    return try await coordinator.perform {
+      [value, expiry] (tailnet, now, _, effects) throws(Refusal) -> JSONValue in
+      let changed = try tailnet.setAttribute(
+        name ?? "",
+        of: try tailnet.node(called: node).id,
+        to: value,
+        until: expiry,
+        by: actor,
+        at: now,
+        into: &effects
+      )
+      return AdminValue.attributes(of: changed)
     }
   }
 
   private func expire(_ node: String) async throws -> JSONValue {
     let actor = actor
-    let wish = try body.text("expiry").map { text throws(Refusal) in
-      guard let time = Timestamp(text) else {
-        throw Refusal.invalid("expiry has to be a time such as 2026-01-31T12:00:00Z.")
-      }
-      return time
-    }
+    let wish = try body.time("expiry")
     let never = try body.flag("disableExpiry")
     guard wish == nil || !never else {
       throw Refusal.invalid("Give expiry or disableExpiry, not both.")
@@ -199,12 +244,8 @@ extension AdminCall {
   private func createKey() async throws -> JSONValue {
     let (actor, user, tags) = (actor, try body.text("user"), try body.list("aclTags"))
     let (isReusable, isEphemeral) = (try body.flag("reusable"), try body.flag("ephemeral"))
-    let expiry = try body.text("expiration").map { text throws(Refusal) in
-      guard let time = Timestamp(text) else {
-        throw Refusal.invalid("expiration has to be a time such as 2026-01-31T12:00:00Z.")
-      }
-      return time
-    }
+    let isPreauthorized = try body.flag("preauthorized")
+    let expiry = try body.time("expiration")
     return try await coordinator.perform {
       (tailnet, now, entropy, effects) throws(Refusal) -> JSONValue in
       let owner = try user.map { name throws(Refusal) in try tailnet.user(called: name).id }
@@ -213,6 +254,7 @@ extension AdminCall {
         tags: tags,
         isReusable: isReusable,
         isEphemeral: isEphemeral,
+        isPreauthorized: isPreauthorized,
         expiry: expiry ?? now.time + .seconds(3600),
         by: actor,
         at: now,

@@ -6,6 +6,7 @@ internal import Cryptography
 internal import HTTPTransport
 internal import JSON
 internal import Logging
+internal import Timing
 
 /// The administrator's door: `/api/v1` as JSON, over a socket that only root and we ourselves may use.
 ///
@@ -100,6 +101,7 @@ extension Refusal {
     case .invalid: 400
     case .conflict: 409
     case .exhausted: 507
+    case .forbidden: 403
     }
   }
 }
@@ -132,6 +134,26 @@ struct AdminBody: Sendable {
   func required(_ name: String) throws(Refusal) -> String {
     guard let text = try text(name) else { throw .invalid("\(name) is missing.") }
     return text
+  }
+
+  /// A time; nil when it is absent, null or empty.
+  func time(_ name: String) throws(Refusal) -> Timestamp? {
+    guard let text = try text(name) else { return nil }
+    guard let time = Timestamp(text) else {
+      throw .invalid("\(name) has to be a time such as 2026-01-31T12:00:00Z.")
+    }
+    return time
+  }
+
+  /// What is known of a node's posture: a text, a number or a truth value.
+  func posture(_ name: String) throws(Refusal) -> PostureValue {
+    switch value[name] {
+    case .string(let text)?: return .text(text)
+    case .bool(let flag)?: return .flag(flag)
+    case .integer(let number)?: return .number(Double(number))
+    case .number(let number)?: return .number(number)
+    default: throw .invalid("\(name) has to be a text, a number, true or false.")
+    }
   }
 
   /// A truth value; false when it is absent or null.

@@ -14,7 +14,10 @@ enum AdminValue {
     [
       "id": .string(user.id.description), "name": .string(user.name),
       "createdAt": time(user.created), "displayName": .string(user.displayName),
-      "email": .string(user.email), "providerId": "", "provider": "", "profilePicUrl": "",
+      "email": .string(user.email), "profilePicUrl": "",
+      "providerId": .string(user.identity.map { "\($0.issuer)/\($0.subject)" } ?? ""),
+      "provider": user.identity == nil ? "" : "oidc", "role": .string(user.role.rawValue),
+      "groups": list(user.groups),
     ]
   }
 
@@ -48,6 +51,7 @@ enum AdminValue {
       "endpoints": list(node.endpoints.map(\.description)),
       "homeRelay": .integer(Int64(node.homeRelay)),
       "isWireGuardOnly": .bool(node.isWireGuardOnly),
+      "authorized": .bool(node.isAuthorized),
     ]
   }
 
@@ -56,7 +60,8 @@ enum AdminValue {
     [
       "id": .string(key.id.description), "user": owner(key.user, in: tailnet),
       "key": .string(text), "reusable": .bool(key.isReusable),
-      "ephemeral": .bool(key.isEphemeral), "used": .bool(key.uses > 0),
+      "ephemeral": .bool(key.isEphemeral), "preauthorized": .bool(key.isPreauthorized),
+      "used": .bool(key.uses > 0),
       "uses": .integer(Int64(key.uses)), "expiration": time(key.expiry),
       "createdAt": time(key.created), "aclTags": list(key.tags),
     ]
@@ -90,7 +95,29 @@ enum AdminValue {
     switch method {
     case .authKey: "REGISTER_METHOD_AUTH_KEY"
     case .approval, .administrator: "REGISTER_METHOD_CLI"
+    case .login: "REGISTER_METHOD_OIDC"
     }
+  }
+
+  /// All that policies may ask of a node's posture, and who says what of it until when.
+  static func attributes(of node: NodeRecord) -> JSONValue {
+    var values = JSONObject()
+    for (name, value) in node.posture.sorted(by: { $0.key < $1.key }) {
+      values[name] =
+        switch value {
+        case .text(let text): .string(text)
+        case .number(let number): .number(number)
+        case .flag(let flag): .bool(flag)
+        }
+    }
+    var (expiries, sources) = (JSONObject(), JSONObject())
+    for (name, attribute) in node.attributes.sorted(by: { $0.key < $1.key }) {
+      if let expiry = attribute.expiry { expiries[name] = .string(expiry.description) }
+      sources[name] = .string(attribute.source.rawValue)
+    }
+    return [
+      "attributes": .object(values), "expiries": .object(expiries), "sources": .object(sources),
+    ]
   }
 
   private static func time(_ time: Timestamp?) -> JSONValue {
