@@ -54,9 +54,9 @@ let groups: [(folder: String, modules: [Module])] = [
     "Vocabulary",
     [
       Module("CSodium", .system),
-      Module("CBLAKE2", .system),
       Module("CZstandard", .system),
       Module("CMultiBuffer", .c),
+      Module("CNoise", .c),
       Module("Bytes"),
       Module("Tables"),
       Module("Addressing", on: ["Bytes", "Tables"]),
@@ -65,9 +65,9 @@ let groups: [(folder: String, modules: [Module])] = [
       Module("Compression", on: ["Bytes", "CZstandard"], linking: [":libzstd.a"]),
       Module(
         "Cryptography",
-        on: ["Bytes", "CSodium", "CBLAKE2", "CMultiBuffer"],
+        on: ["Bytes", "CSodium", "CMultiBuffer", "CNoise"],
         borrowing: [boringSSL],
-        linking: [":libsodium.a", ":libb2.a"]
+        linking: [":libsodium.a"]
       ),
       Module("Keys", on: ["Bytes", "Cryptography"]),
     ]

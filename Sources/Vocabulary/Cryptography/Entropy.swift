@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CNIOBoringSSL
+
 /// Where random bytes come from: the operating system, or a seed that makes a run repeatable.
 public struct Entropy: RandomNumberGenerator, Sendable {
   private enum Source: Sendable {
@@ -36,6 +38,7 @@ public struct Entropy: RandomNumberGenerator, Sendable {
 
   /// `count` random bytes.
   public mutating func bytes(_ count: Int) -> [UInt8] {
+    if case .system = source { return Self.systemBytes(count) }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(count + 7)
     while bytes.count < count {
@@ -46,6 +49,16 @@ public struct Entropy: RandomNumberGenerator, Sendable {
       }
     }
     bytes.removeLast(bytes.count - count)
+    return bytes
+  }
+
+  /// From BoringSSL's generator, which asks the system now and then only: a call of the kernel for each
+  /// word would cost a handshake as much as its hashes.
+  private static func systemBytes(_ count: Int) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    // SAFETY: the buffer has `count` bytes.
+    let status = unsafe RAND_bytes(&bytes, count)
+    precondition(status == 1, "BoringSSL ends the process rather than fail to give random bytes")
     return bytes
   }
 }
