@@ -92,6 +92,11 @@ let groups: [(folder: String, modules: [Module])] = [
         on: ["Bytes", "Addressing", "Timing", "JSON", "Cryptography", "Keys"]
       ),
       Module(
+        "PortMapping",
+        on: ["Bytes", "Addressing", "Timing", "Cryptography"],
+        testing: ["JSON"]
+      ),
+      Module(
         "Magicsock",
         on: [
           "STUN", "Disco", "DERP", "Addressing", "Tables", "Timing", "Keys", "Bytes",
@@ -164,9 +169,17 @@ let groups: [(folder: String, modules: [Module])] = [
         borrowing: [logging]
       ),
       Module(
+        "PortMappingDriver",
+        on: [
+          "PortMapping", "HostIO", "HTTPTransport", "Addressing", "Timing", "Cryptography",
+        ],
+        isTested: false
+      ),
+      Module(
         "NodeCore",
         on: [
-          "DataPlaneDriver", "NodeConfiguration", "ControlSession", "ControlProtocol", "Netmap",
+          "PortMappingDriver", "PortMapping", "DataPlaneDriver", "NodeConfiguration",
+          "ControlSession", "ControlProtocol", "Netmap",
           "LocalAPI", "HostSettings", "HostConfiguration", "HostIO", "Packets", "PacketFilter",
           "WireGuard", "HTTPTransport", "PacketPipeline",
           "Magicsock", "DERP", "Addressing", "Keys", "Bytes", "Timing", "JSON", "Cryptography",
@@ -242,7 +255,8 @@ let groups: [(folder: String, modules: [Module])] = [
         "martletd",
         .executable,
         on: [
-          "CommandLine", "WithoutFoundation", "NodeCore", "NodeAPIs", "ControlProtocol",
+          "PortMapping", "CommandLine", "WithoutFoundation", "NodeCore", "NodeAPIs",
+          "ControlProtocol",
           "HostConfiguration", "HostIO",
           "HostSettings", "HTTPTransport", "LocalAPI", "Addressing", "Keys", "Cryptography",
         ],
@@ -307,7 +321,8 @@ let modules = Dictionary(
 let fuzzed = [
   "Bytes", "Tables", "Addressing", "Timing", "JSON", "Compression", "Cryptography", "Keys",
   "Packets", "PacketFilter", "WireGuard", "STUN", "Disco", "DERP", "Magicsock", "PacketPipeline",
-  "HostSettings", "HostConfiguration", "HTTPTransport", "ControlProtocol", "ControlSession",
+  "PortMapping", "HostSettings", "HostConfiguration", "HTTPTransport", "ControlProtocol",
+  "ControlSession",
   "Netmap", "LocalAPI", "NodeConfiguration", "NodeCore", "Coordination", "CommandLine",
 ]
 

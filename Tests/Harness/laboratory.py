@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The small internet of `make lab`, as a Python object for tests."""
-import contextlib, pathlib
+import contextlib, os, pathlib
 
 from harness import ROOT, Control, Host, Node, Skip, require_programs, require_root, require_tool, run, scratch
 
@@ -17,16 +17,18 @@ class Laboratory:
     HOSTS = ["server", "lan1", "lan2", "home1", "home2"]
     NATS = {"lan1": "natlan", "lan2": "natlan", "home1": "nat1", "home2": "nat2"}
 
-    def __init__(self, directory, prefix):
+    def __init__(self, directory, prefix, public="10.99.0"):
         self.directory = pathlib.Path(directory)
         self.prefix = prefix
+        self.public = public
         self.hosts = {name: Host(f"{prefix}-{name}") for name in self.HOSTS}
         self.nats = {name: Host(f"{prefix}-{name}") for name in sorted(set(self.NATS.values()))}
         self.control = None
         self.nodes = {}
 
     def lab(self, *arguments):
-        return run(LAB, "--prefix", self.prefix, *arguments)
+        return run(LAB, "--prefix", self.prefix, *arguments,
+                   env={**os.environ, "MARTLET_LAB_PUBLIC": self.public})
 
     def nat(self, kind, *names):
         """Makes the NATs of these hosts `easy`, `hard` or `blocked`, and asserts that they are."""
@@ -69,13 +71,16 @@ class Laboratory:
 
 
 @contextlib.contextmanager
-def laboratory(prefix="mtl"):
-    """The laboratory with a running coordination server and relay; removed at the end."""
+def laboratory(prefix="mtl", public="10.99.0"):
+    """The laboratory with a running coordination server and relay; removed at the end.
+
+    `public` are the first three numbers of its public network.
+    """
     require_programs("martletd", "martlet", "martlet-control")
     require_root()
     require_tool("ip", "nft", "ping")
     with scratch("martlet-lab-") as directory:
-        lab = Laboratory(directory, prefix)
+        lab = Laboratory(directory, prefix, public)
         lab.lab("down")
         lab.lab("up")
         try:

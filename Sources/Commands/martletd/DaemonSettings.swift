@@ -4,6 +4,7 @@ import CommandLine
 import Cryptography
 import Logging
 import NodeCore
+import PortMapping
 
 /// What the daemon was told, checked.
 struct DaemonSettings {
@@ -75,6 +76,18 @@ struct DaemonSettings {
     ) {
       node.shards = shards
     }
+    if let services = try settings.value(
+      "port-mapping",
+      flags.portMapping,
+      expecting: "on, off, or some of pcp, pmp and upnp with commas between",
+      Self.portMapping
+    ) {
+      node.portMapping = services
+    }
+    // The variables by which the original is told the same.
+    let isSet = { (name: String) in ["true", "1"].contains(environment[name] ?? "") }
+    if isSet("TS_DISABLE_PORTMAPPER") { node.portMapping = [] }
+    if isSet("TS_DISABLE_UPNP") { node.portMapping.remove(.upnp) }
     if let level = try settings.value(
       "log-level",
       flags.logLevel,
@@ -89,6 +102,14 @@ struct DaemonSettings {
   /// The backend that is asked for; nothing inside for whatever is fastest.
   private static func cipher(_ text: String) -> PacketBackend.Name?? {
     text == "auto" ? .some(nil) : PacketBackend.Name(rawValue: text).map { .some($0) }
+  }
+
+  private static func portMapping(_ text: String) -> Set<MappingService>? {
+    if text == "on" { return Set(MappingService.allCases) }
+    if text == "off" { return [] }
+    let named = text.split(separator: ",").map { MappingService(rawValue: String($0)) }
+    let services = Set(named.compactMap(\.self))
+    return services.count == named.count && !services.isEmpty ? services : nil
   }
 
   private static func mtu(_ text: String) -> Int? {

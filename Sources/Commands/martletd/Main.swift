@@ -60,6 +60,14 @@ struct Martletd: AsyncParsableCommand {
   )
   var shards: String?
 
+  @Option(
+    help: """
+      By which services the router is asked to forward the UDP port: on, off, or some of pcp, pmp and \
+      upnp with commas between (on).
+      """
+  )
+  var portMapping: String?
+
   @Option(help: "How much to log: trace, debug, info, notice, warning or error (info).")
   var logLevel: String?
 

@@ -49,6 +49,8 @@ struct NodeDoor: NodeControl {
     try await refusing { try await node.measureNetwork() }
   }
 
+  func portMapping() async -> PortMappingReport { await node.portMappingReport() }
+
   func whoIs(_ address: IPAddress, port: UInt16, transport: String) async -> WhoIsResponse? {
     await node.whoIs(address)
   }

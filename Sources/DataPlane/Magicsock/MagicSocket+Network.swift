@@ -60,6 +60,20 @@ extension MagicSocket {
     refresh(.networkChanged, full: isMajor || isFirst, at: now, into: &effects)
   }
 
+  /// Takes note of the endpoint that a gateway forwards to us; nil for none.
+  ///
+  /// It is told to others unless it is private and no STUN server has seen us at its address.
+  public mutating func portMapped(
+    to endpoint: Endpoint?,
+    at now: Instant,
+    into effects: inout Effects
+  ) {
+    guard ownEndpoints.portMapped != endpoint else { return }
+    ownEndpoints.portMapped = endpoint
+    publishEndpoints(nil, at: now, into: &effects)
+    tellFollowers(into: &effects)
+  }
+
   private mutating func restartPaths(at now: Instant, into effects: inout Effects) {
     for slot in table.peers.indices where !table.peers[slot].isPlain {
       table.peers[slot].networkChanged(at: now, into: &effects)

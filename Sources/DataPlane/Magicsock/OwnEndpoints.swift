@@ -3,7 +3,8 @@
 import Addressing
 import Timing
 
-/// Where this node may be reached: gathered from interfaces, STUN servers and the administrator.
+/// Where this node may be reached: gathered from interfaces, STUN servers, the gateway and the
+/// administrator.
 struct OwnEndpoints: Sendable {
   private struct Sighting: Sendable {
     var endpoint: OwnEndpoint
@@ -18,6 +19,8 @@ struct OwnEndpoints: Sendable {
   private(set) var current: [OwnEndpoint] = []
   private var refreshedAt: Instant?
   private var sightings: [Sighting] = []
+  /// What a gateway forwards to us, as it says.
+  var portMapped: Endpoint?
 
   init() {}
 
@@ -49,12 +52,23 @@ struct OwnEndpoints: Sendable {
     refreshedAt = report == nil ? refreshedAt : now
     if let report { note(Self.reflexive(network, report), at: now) }
     var list = sightings.map(\.endpoint)
+    if let mapped = believable(portMapped) { list.append(OwnEndpoint(mapped, .portMapped)) }
     list += explicit.map { OwnEndpoint($0, .explicit) }
     list += Self.local(network).map { OwnEndpoint($0, .local) }
     var seen: Set<Endpoint> = []
     list = Array(list.filter { seen.insert($0.endpoint).inserted }.prefix(PathLimits.ownEndpoints))
     defer { current = list }
     return Set(list) != Set(current)
+  }
+
+  /// The mapped endpoint, unless it is private and nobody outside has seen us at its address.
+  ///
+  /// A gateway behind another NAT maps a port of an address that the world does not reach, and that
+  /// somebody else may have where a peer is.
+  private func believable(_ mapped: Endpoint?) -> Endpoint? {
+    guard let mapped, mapped.port != 0, !TailnetRanges.contains(mapped.address) else { return nil }
+    let isSeen = sightings.contains { $0.endpoint.endpoint.address == mapped.address }
+    return isSeen || !mapped.address.isPrivate ? mapped : nil
   }
 
   private mutating func note(_ endpoints: [OwnEndpoint], at now: Instant) {

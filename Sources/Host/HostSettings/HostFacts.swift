@@ -22,6 +22,25 @@ public struct HostFacts: Hashable, Sendable {
     defaultRoutes.first { $0.family == family }
   }
 
+  /// The router by which IPv4 leaves this host, and our address in its network; nil for none.
+  ///
+  /// - Parameter excluded: A tunnel of our own, which leads to no router.
+  public func gatewayV4(excluding excluded: String) -> (gateway: IPAddress, own: IPAddress)? {
+    for route in defaultRoutes where route.family == .v4 {
+      guard let gateway = route.gateway,
+        let link = interfaces.first(where: { $0.index == route.interfaceIndex }),
+        link.isUp, link.name != excluded
+      else { continue }
+      let addresses = link.addresses.filter { $0.isReachable && $0.prefix.address.isV4 }
+      let near = addresses.first {
+        $0.prefix.address.masked(to: $0.prefix.length) == gateway.masked(to: $0.prefix.length)
+      }
+      guard let own = near ?? addresses.first else { continue }
+      return (gateway, own.prefix.address)
+    }
+    return nil
+  }
+
   /// The addresses at which other hosts may reach this one.
   ///
   /// Those of interfaces that are up, without loopback, link-local and multicast, without those

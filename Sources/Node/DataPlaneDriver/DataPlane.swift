@@ -133,6 +133,9 @@ package final class DataPlane: Sendable {
     if isMajor { await relays.networkChanged(addresses, isUp: isUp) }
   }
 
+  /// Takes note of the endpoint that the gateway forwards to us; nil for none.
+  package func portMapped(to endpoint: Endpoint?) { shards.post.post(.portMapped(endpoint)) }
+
   // MARK: Questions
 
   /// What it did and knows now; nil once it has stopped.

@@ -467,6 +467,7 @@ struct DataPlaneThread: ~Copyable {
       case .peerGone(let key, let region): paths.peerGone(key, from: region)
       case .wanted(let want): paths.receive(want, at: now, into: &effects)
       case .endpointsFresh(let endpoints): paths.adopt(endpoints, at: now, into: &effects)
+      case .portMapped(let endpoint): paths.portMapped(to: endpoint, at: now, into: &effects)
       case .netcheck(let isFull): paths.startNetcheck(full: isFull, at: now, into: &effects)
       case .resolved(let name, let addresses):
         paths.resolved(name, to: addresses, at: now, into: &effects)

@@ -27,6 +27,7 @@ enum Mail: Sendable {
   case wanted(MagicSocket.Want)
   /// What the first shard found out for the others.
   case endpointsFresh([OwnEndpoint])
+  case portMapped(Endpoint?)
   case netcheck(isFull: Bool)
   case resolved(String, [IPAddress])
   case probed(netcheck: UInt64, RegionID, Duration?, IPAddress.Family)

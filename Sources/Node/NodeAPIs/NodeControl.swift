@@ -38,6 +38,8 @@ package protocol NodeControl: Sendable {
   func ping(_ address: IPAddress, kind: PingKind, size: Int) async throws -> PingResult
   /// Measures the network.
   func netcheck() async throws -> NetcheckReport
+  /// Looks at what the gateway offers and forwards.
+  func portMapping() async -> PortMappingReport
 
   /// Who is behind an address; `port` and `transport` tell flows of this host apart.
   func whoIs(_ address: IPAddress, port: UInt16, transport: String) async -> WhoIsResponse?

@@ -2,6 +2,7 @@
 
 package import Cryptography
 package import HostSettings
+package import PortMapping
 
 /// Where one network of this machine lives: every name and number that two networks must not share.
 package struct NodeOptions: Hashable, Sendable {
@@ -19,6 +20,8 @@ package struct NodeOptions: Hashable, Sendable {
   package var cipher: PacketBackend.Name?
   /// How many threads share the data path; nil for as many as suit the machine.
   package var shards: Int?
+  /// By which services the gateway is asked to forward the port; none to leave it alone.
+  package var portMapping = Set(MappingService.allCases)
   /// The numbers that routes, rules and packet marks carry.
   package var ground = HostGround()
   /// What this program calls itself: version and commit.

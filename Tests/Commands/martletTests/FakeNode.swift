@@ -140,6 +140,13 @@ final class FakeNode: NodeControl {
     return report
   }
 
+  func portMapping() async -> PortMappingReport {
+    var report = PortMappingReport()
+    (report.allowed, report.gateway) = (["pcp"], IPAddress(192, 168, 1, 1))
+    (report.own, report.pcp) = (IPAddress(192, 168, 1, 2), true)
+    return report
+  }
+
   func whoIs(_ address: IPAddress, port: UInt16, transport: String) async -> WhoIsResponse? {
     guard address == IPAddress(100, 64, 0, 2) else { return nil }
     let name = state.withLock { $0.name }

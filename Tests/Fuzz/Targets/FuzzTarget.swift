@@ -33,7 +33,7 @@ struct FuzzTarget: Sendable, CustomStringConvertible {
   /// Every target.
   static let all: [FuzzTarget] =
     vocabulary + control + session + discovery + relay + packets + pipelines + host + local
-    + policies
+    + policies + portMapping
 
   /// The target of a name.
   static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }

@@ -92,6 +92,7 @@ final class FakeNode: NodeControl {
   }
 
   func netcheck() async throws -> NetcheckReport { NetcheckReport() }
+  func portMapping() async -> PortMappingReport { PortMappingReport() }
 
   func whoIs(_ address: IPAddress, port: UInt16, transport: String) async -> WhoIsResponse? {
     state.withLock { $0.whoIs }

@@ -62,6 +62,11 @@ extension LocalClient {
   /// Measures the network.
   func netcheck() async throws -> NetcheckReport { try await record("POST", "netcheck") }
 
+  /// What the gateway offers and forwards.
+  func portMapping() async throws -> PortMappingReport {
+    try await record("POST", "debug-portmap?format=json")
+  }
+
   /// The relays; nil before there is a netmap.
   func relayMap() async throws -> DERPMap? {
     let bytes = try await ask("GET", "derpmap")

@@ -7,7 +7,7 @@ struct DebugCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "debug",
     abstract: "Show what helps to find a fault; what is shown may change from version to version.",
-    subcommands: [DebugCryptoCommand.self]
+    subcommands: [DebugCryptoCommand.self, DebugPortmapCommand.self]
   )
 
   @OptionGroup var daemon: DaemonOptions

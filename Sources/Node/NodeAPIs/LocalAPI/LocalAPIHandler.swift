@@ -125,6 +125,7 @@ struct LocalAPIRoute: Sendable {
       LocalAPIRoute("user-profile") { await $0.userProfile($1) },
       LocalAPIRoute("ping") { await $0.ping($1) },
       LocalAPIRoute("netcheck") { await $0.netcheck($1) },
+      LocalAPIRoute("debug-portmap", needsWrite: true) { await $0.portMapping($1) },
       LocalAPIRoute("derpmap") { await $0.relayMap($1) },
       LocalAPIRoute("dns-config") { await $0.dnsConfiguration($1) },
       LocalAPIRoute("usermetrics") { await $0.userMetrics($1) },

@@ -112,6 +112,15 @@ extension LocalAPIHandler {
     }
   }
 
+  /// `debug-portmap`: what the gateway offers and forwards, as text or with `format=json`.
+  func portMapping(_ call: Call) async -> HTTPResponse {
+    guard ["", "text", "json"].contains(call.target["format"]) else {
+      return .text("invalid 'format' parameter: it is text or json", status: 400)
+    }
+    let report = await node.portMapping()
+    return call.target["format"] == "json" ? .json(report) : .text(report.text)
+  }
+
   /// `netcheck`: measures the network. (The original's command line measures by itself.)
   func netcheck(_ call: Call) async -> HTTPResponse {
     guard call.method == "POST" else { return .text("want POST", status: 400) }

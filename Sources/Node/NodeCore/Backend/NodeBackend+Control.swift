@@ -10,6 +10,8 @@ import LocalAPI
 import Logging
 import Magicsock
 import Netmap
+import PortMapping
+import PortMappingDriver
 import Timing
 
 extension NodeBackend {
@@ -110,9 +112,12 @@ extension NodeBackend {
 
   private var netInfo: NetInfo? {
     guard netcheck != nil || homeRegion != nil else { return nil }
+    let services = portMapper.services
     var info = NetInfo()
     info.preferredDERP = homeRegion?.rawValue ?? 0
     info.firewallMode = "none"
+    (info.upnp, info.pmp, info.pcp) = (services.upnp, services.pmp, services.pcp)
+    info.havePortMap = portMapper.mapping != nil
     guard let netcheck else { return info }
     info.workingUDP = netcheck.udp
     info.workingIPv6 = netcheck.ipv6

@@ -15,6 +15,7 @@ import Netmap
 import NodeConfiguration
 import PacketPipeline
 import Packets
+import PortMappingDriver
 import Timing
 
 extension NodeBackend {
@@ -30,6 +31,7 @@ extension NodeBackend {
       noteRelays()
     case .netcheckFinished(let report):
       netcheck = report
+      portMapper.takeInterest()
       tellNews()
     case .sessionEstablished:
       hasPeerAnswered = true
@@ -86,6 +88,7 @@ extension NodeBackend {
     }
     guard change.networkChanged else { return }
     logger.notice("the network changed")
+    attachPortMapper(change.facts)
     await plane.networkChanged(
       addresses: reachableAddresses(change.facts),
       isMajor: true,

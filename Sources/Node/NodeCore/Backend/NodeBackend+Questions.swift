@@ -13,6 +13,8 @@ import Netmap
 import NodeConfiguration
 import PacketFilter
 import PacketPipeline
+import PortMapping
+import PortMappingDriver
 import Timing
 
 extension NodeBackend {
@@ -125,10 +127,14 @@ extension NodeBackend {
   ///
   /// - Throws: `NodeError` when it takes too long.
   package func measureNetwork() async throws -> LocalAPI.NetcheckReport {
+    async let offered = portMapper.look()
     guard let found = await plane.netcheck() else {
       throw NodeError(.host, "the network could not be measured in time")
     }
-    return found.report(at: wallClock())
+    var report = found.report(at: wallClock())
+    let services = await offered
+    (report.upnp, report.pmp, report.pcp) = (services.upnp, services.pmp, services.pcp)
+    return report
   }
 
   /// Who is behind an address of the network.

@@ -14,6 +14,8 @@ package import Logging
 import Magicsock
 import Netmap
 import NodeConfiguration
+import PortMapping
+import PortMappingDriver
 import Timing
 
 /// A running node: the one place that knows what should be true and has it made true.
@@ -33,6 +35,7 @@ package actor NodeBackend {
   let host = HostDescription.current()
   let plane: DataPlane
   let links: LinkMonitor
+  let portMapper: PortMapperDriver
   let discoKey: DiscoPrivateKey
 
   /// Stands in for the node key while there is none.
@@ -58,6 +61,8 @@ package actor NodeBackend {
   var endpoints: [OwnEndpoint] = []
   var netcheck: Magicsock.NetcheckReport?
   var homeRegion: RegionID?
+  /// What the port mapper did lately, for people.
+  var portMappingEvents: [String] = []
   var liveRelays: Set<RegionID> = []
   var hasPeerAnswered = false
 
@@ -114,6 +119,10 @@ package actor NodeBackend {
     groundLock = try GroundLock(options.ground)
     router = try HostRouter()
     links = try LinkMonitor(ownInterface: options.interfaceName, ground: options.ground)
+    portMapper = try PortMapperDriver(
+      allowed: options.portMapping,
+      mark: options.ground.bypassMark.value
+    )
     (self.options, self.logger, self.store) = (options, logger, store)
     self.lock = lock
     bus = NotificationBus(version: options.version)
@@ -159,6 +168,7 @@ package actor NodeBackend {
 
   private func begin() async throws {
     try plane.start()
+    if !options.portMapping.isEmpty { try portMapper.start() }
     tasks = [
       Task { [weak self, events = plane.events] in
         for await event in events { await self?.handle(event) }
@@ -166,12 +176,16 @@ package actor NodeBackend {
       Task { [weak self, changes = links.changes] in
         for await change in changes { await self?.handle(change) }
       },
+      Task { [weak self, events = portMapper.events] in
+        for await event in events { await self?.handle(event) }
+      },
     ]
     await plane.networkChanged(
       addresses: reachableAddresses(links.facts),
       isMajor: true,
       isUp: Self.isUp(links.facts, except: options.interfaceName)
     )
+    attachPortMapper(links.facts)
     updateState()
     await reconfigure()
     if wantsControl { startClient() }
@@ -191,6 +205,7 @@ package actor NodeBackend {
         logger.warning("\(error)")
       }
     }
+    await portMapper.shutdown()
     await plane.shutdown()
     for task in tasks { task.cancel() }
   }
@@ -220,6 +235,7 @@ package actor NodeBackend {
 
   /// Works out the state anew, and tells when it is another one.
   func updateState() {
+    updatePortMapping()
     let own = netmap?.selfNode
     let now = wallClock()
     var facts = LoginFacts()
