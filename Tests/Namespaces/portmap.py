@@ -184,7 +184,7 @@ for one in ("pcp", "pmp", "upnp"):
     each(one)
 
 
-@test("the report on the network names the services, and so does the coordination server's record")
+@test("the report on the network names the services")
 def report(world):
     node = world.start()
     eventually("the mapped endpoint is told", lambda: mapped(node))

@@ -37,7 +37,11 @@ extension PortMapper {
       order.removeAll { $0 == service }
       order.insert(service, at: 0)
     }
-    guard !order.isEmpty else { return look(at: now, into: &effects) }
+    guard !order.isEmpty else {
+      // Who is found now has refused nothing yet.
+      failures = 0
+      return look(at: now, into: &effects)
+    }
     tryNext(of: order, at: now, into: &effects)
   }
 

@@ -125,7 +125,7 @@ struct GatewayDocumentTests {
     let document = action.body(for: .ip1)
     #expect(try SOAPResponse(parsing: document)["NewProtocol"] == "UDP")
     var random = SeededGenerator(state: 7)
-    for count in document.indices {
+    for count in document.indices.dropLast(2) {
       #expect(throws: XMLError.self) { try SOAPResponse(parsing: Array(document.prefix(count))) }
       var changed = document
       changed[count] = UInt8.random(in: 0...255, using: &random)
