@@ -25,6 +25,7 @@ public struct HostFacts: Hashable, Sendable {
   /// The router by which IPv4 leaves this host, and our address in its network; nil for none.
   ///
   /// - Parameter excluded: A tunnel of our own, which leads to no router.
+  /// - Returns: The router, and our address on its link.
   public func gatewayV4(excluding excluded: String) -> (gateway: IPAddress, own: IPAddress)? {
     for route in defaultRoutes where route.family == .v4 {
       guard let gateway = route.gateway,

@@ -60,6 +60,7 @@ package final class PortMapperDriver: Sendable {
   /// - Parameters:
   ///   - allowed: The services that may be used.
   ///   - mark: The packet mark of our own traffic; 0 for none.
+  /// - Throws: `HostError` when the system has no more descriptors.
   package init(
     allowed: Set<MappingService> = Set(MappingService.allCases),
     mark: UInt32
