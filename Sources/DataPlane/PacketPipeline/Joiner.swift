@@ -7,7 +7,9 @@ import Packets
 ///
 /// Packets of several flows come interleaved in one train; each joins the one before it of its own
 /// flow. Within a flow nothing is ever reordered: a packet that cannot be joined completes what its
-/// flow has before it is delivered itself. Allocates once, when it is made.
+/// flow has before it is delivered itself. Allocates once, when it is made; what nobody has used yet is
+/// no memory to the kernel.
+@safe
 struct Joiner: ~Copyable {
   /// The most flows at a time; a further one completes the oldest.
   static let maximumFlows = 8
@@ -17,16 +19,32 @@ struct Joiner: ~Copyable {
     var peer: PeerID
     /// When it was begun; zero while nothing is in it.
     var number: UInt64
-    var pieces: [PacketBytes]
+    /// How many pieces it has.
+    var count: Int
   }
 
-  private var slots: [Slot] = []
+  // SAFETY: both belong to this value alone and are freed once, in `deinit`; the first `opened` slots
+  // are initialised, and of the room of each the first `count` pieces. None of them needs destruction.
+  private let slots: UnsafeMutablePointer<Slot>
+  private let pieces: UnsafeMutablePointer<PacketBytes>
+  /// How many slots were ever used.
+  private var opened = 0
   private var used = 0
   private var begun: UInt64 = 0
   /// The slot that took the last packet.
   private var latest = 0
   /// How many deliveries it made.
   private(set) var deliveries: UInt64 = 0
+
+  init() {
+    unsafe slots = .allocate(capacity: Self.maximumFlows)
+    unsafe pieces = .allocate(capacity: Self.maximumFlows * Coalescer.maximumSegments)
+  }
+
+  deinit {
+    unsafe slots.deallocate()
+    unsafe pieces.deallocate()
+  }
 
   /// Whether nothing waits for delivery.
   var isEmpty: Bool { used == 0 }
@@ -36,7 +54,7 @@ struct Joiner: ~Copyable {
     guard used > 0 else { return nil }
     if holds(latest, view, peer) { return latest }
     guard used > 1 else { return nil }
-    for index in slots.indices where index != latest && holds(index, view, peer) {
+    for index in 0..<opened where index != latest && holds(index, view, peer) {
       latest = index
       return index
     }
@@ -44,7 +62,7 @@ struct Joiner: ~Copyable {
   }
 
   private func holds(_ index: Int, _ view: PacketView, _ peer: PeerID) -> Bool {
-    slots[index].number != 0 && slots[index].peer == peer
+    unsafe slots[index].number != 0 && slots[index].peer == peer
       && slots[index].coalescer.isSameFlow(as: view)
   }
 
@@ -56,12 +74,11 @@ struct Joiner: ~Copyable {
     joining: Joining,
     into effects: inout PipelineEffects
   ) {
-    if let skipped = slots[slot].coalescer.append(packet, view) {
-      slots[slot].pieces.append(packet.slice(skipped..<view.length))
-      return
+    if let skipped = unsafe slots[slot].coalescer.append(packet, view) {
+      return put(packet.slice(skipped..<view.length), at: slot)
     }
     deliver(slot, into: &effects)
-    fill(slot, packet, view, from: slots[slot].peer, joining)
+    fill(slot, packet, view, from: unsafe slots[slot].peer, joining)
   }
 
   /// Adds the first packet of a flow.
@@ -98,24 +115,36 @@ struct Joiner: ~Copyable {
   ) {
     begun &+= 1
     used += 1
-    let coalescer = Coalescer(packet, view, joining: joining)
-    let piece = packet.slice(0..<view.length)
-    guard slot < slots.count else {
-      var pieces: [PacketBytes] = []
-      pieces.reserveCapacity(Coalescer.maximumSegments)
-      pieces.append(piece)
-      slots.append(Slot(coalescer: coalescer, peer: peer, number: begun, pieces: pieces))
-      return
-    }
-    slots[slot].coalescer = coalescer
-    (slots[slot].peer, slots[slot].number) = (peer, begun)
-    slots[slot].pieces.append(piece)
+    // SAFETY: `free` gives out the numbers of slots that are initialised, and the next one.
+    unsafe (slots + slot).initialize(
+      to: Slot(
+        coalescer: Coalescer(packet, view, joining: joining),
+        peer: peer,
+        number: begun,
+        count: 0
+      )
+    )
+    opened = max(opened, slot + 1)
+    put(packet.slice(0..<view.length), at: slot)
+  }
+
+  /// Adds a piece; the coalescer takes no more than there is room for.
+  private func put(_ piece: PacketBytes, at slot: Int) {
+    let count = unsafe slots[slot].count
+    precondition(
+      count < Coalescer.maximumSegments,
+      "a super-packet has no more pieces than segments"
+    )
+    unsafe (pieces + slot * Coalescer.maximumSegments + count).initialize(to: piece)
+    unsafe slots[slot].count = count + 1
   }
 
   /// A slot with nothing in it, if need be the one that was begun first.
   private mutating func free(into effects: inout PipelineEffects) -> Int {
-    if used < slots.count, let empty = slots.firstIndex(where: { $0.number == 0 }) { return empty }
-    if slots.count < Self.maximumFlows { return slots.count }
+    if used < opened, let empty = (0..<opened).first(where: { unsafe slots[$0].number == 0 }) {
+      return empty
+    }
+    if opened < Self.maximumFlows { return opened }
     let slot = oldest
     deliver(slot, into: &effects)
     return slot
@@ -123,18 +152,21 @@ struct Joiner: ~Copyable {
 
   private var oldest: Int {
     var found = -1
-    for index in slots.indices where slots[index].number != 0 {
-      if found < 0 || slots[index].number < slots[found].number { found = index }
+    for index in 0..<opened where unsafe slots[index].number != 0 {
+      if unsafe found < 0 || slots[index].number < slots[found].number { found = index }
     }
     precondition(found >= 0, "there is a slot in use")
     return found
   }
 
   private mutating func deliver(_ slot: Int, into effects: inout PipelineEffects) {
-    let header = slots[slot].coalescer.finish()
-    effects.deliver(header, slots[slot].pieces)
-    slots[slot].pieces.removeAll(keepingCapacity: true)
-    slots[slot].number = 0
+    let header = unsafe slots[slot].coalescer.finish()
+    let start = unsafe pieces + slot * Coalescer.maximumSegments
+    unsafe effects.deliver(
+      header,
+      UnsafeBufferPointer(start: start, count: slots[slot].count)
+    )
+    unsafe slots[slot].number = 0
     used -= 1
     deliveries &+= 1
   }

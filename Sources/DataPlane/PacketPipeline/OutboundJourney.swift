@@ -28,11 +28,11 @@ extension Pipeline {
   ) {
     let view = PacketView(packet)
     if interceptOutbound(packet, view, into: &effects) { return }
-    if let flow = recalled, flow.covers(view, at: moment.now) {
+    if recalled?.covers(view, at: moment.now) == true, let hop = recalled?.hop {
       guard let segmenter = Segmenter(packet, view, offload) else {
         return counters.drop(OutboundDrop.badOffload)
       }
-      send(packet, segmenter, flow, at: moment, into: &effects)
+      send(packet, segmenter, hop, at: moment, into: &effects)
       return settle(at: moment, into: &effects)
     }
     guard let peer = tunnel.peer(for: view.destination) else {
@@ -48,21 +48,17 @@ extension Pipeline {
     guard let segmenter = Segmenter(packet, view, offload) else {
       return counters.drop(OutboundDrop.badOffload)
     }
-    let flow = flow(to: peer, view, at: moment)
-    recalled = flow
-    send(packet, segmenter, flow, at: moment, into: &effects)
+    let hop = hop(to: peer, at: moment)
+    recalled = OutboundFlow(view: view, hop: hop, found: moment.now)
+    send(packet, segmenter, hop, at: moment, into: &effects)
     settle(at: moment, into: &effects)
   }
 
-  /// Where the packets of a flow go now.
-  private mutating func flow(
-    to peer: PeerID,
-    _ view: PacketView,
-    at moment: Moment
-  ) -> OutboundFlow {
+  /// Where packets to a peer go now.
+  private mutating func hop(to peer: PeerID, at moment: Moment) -> OutboundFlow.Hop {
     let way = paths.paths(to: peer, at: moment.now, into: &pathEffects)
     let carriesECN = peers[peer]?.carriesECN == true
-    return OutboundFlow(view: view, peer: peer, way: way, carriesECN: carriesECN, found: moment.now)
+    return OutboundFlow.Hop(peer: peer, way: way, carriesECN: carriesECN)
   }
 
   /// Sends a packet that this node made itself; the filter is not asked.
@@ -86,9 +82,9 @@ extension Pipeline {
       guard let segmenter = Segmenter(bytes, view, .none) else {
         preconditionFailure("a packet of our own making is whole")
       }
-      var flow = flow(to: peer, view, at: moment)
-      if showsECN { flow.carriesECN = true }
-      send(bytes, segmenter, flow, at: moment, into: &effects)
+      var hop = hop(to: peer, at: moment)
+      if showsECN { hop.carriesECN = true }
+      send(bytes, segmenter, hop, at: moment, into: &effects)
     }
   }
 
@@ -97,7 +93,7 @@ extension Pipeline {
   private mutating func send(
     _ packet: PacketBytes,
     _ segmenter: Segmenter,
-    _ flow: OutboundFlow,
+    _ hop: OutboundFlow.Hop,
     at moment: Moment,
     into effects: inout PipelineEffects
   ) {
@@ -110,15 +106,15 @@ extension Pipeline {
     }
     guard
       let run = tunnel.beginSealing(
-        flow.peer,
+        hop.peer,
         packets: count,
         at: moment.now,
         timestamp: moment.wall,
         into: &tunnelEffects
       )
-    else { return stage(packet, segmenter, count, for: flow.peer) }
+    else { return stage(packet, segmenter, count, for: hop.peer) }
     // What has no way is dropped before it costs a cipher.
-    guard !flow.way.isEmpty else { return counters.drop(OutboundDrop.noPath, count: count) }
+    guard !hop.way.isEmpty else { return counters.drop(OutboundDrop.noPath, count: count) }
     let start = effects.arena.used
     var next = 0
     while next < count {
@@ -133,8 +129,8 @@ extension Pipeline {
     guard !sealed.isEmpty else { return }
     tunnel.didSend(run, bytes: sealed.count, at: moment.now)
     let size = sealedLength(segmenter.largest)
-    let ecn = flow.carriesECN ? ECN(of: packet) : .notCapable
-    dispatch(sealed, segmentSize: size, flow, ecn, into: &effects)
+    let ecn = hop.carriesECN ? ECN(of: packet) : .notCapable
+    dispatch(sealed, segmentSize: size, hop, ecn, into: &effects)
   }
 
   /// Cuts segments at the end of the arena and seals them together.
@@ -190,16 +186,16 @@ extension Pipeline {
   private mutating func dispatch(
     _ sealed: Range<Int>,
     segmentSize: Int,
-    _ flow: OutboundFlow,
+    _ hop: OutboundFlow.Hop,
     _ ecn: ECN,
     into effects: inout PipelineEffects
   ) {
     let count = (sealed.count + segmentSize - 1) / segmentSize
-    if let endpoint = flow.way.direct {
+    if let endpoint = hop.way.direct {
       counters.outbound.add(packets: count, bytes: sealed.count, over: .direct(endpoint))
       effects.send(sealed, segmentSize: segmentSize, to: .direct(endpoint), ecn: ecn)
     }
-    if let region = flow.way.relay, let key = peers[flow.peer]?.nodeKey {
+    if let region = hop.way.relay, let key = peers[hop.peer]?.nodeKey {
       let relay = PacketSource.relay(region, key)
       counters.outbound.add(packets: count, bytes: sealed.count, over: relay)
       effects.send(sealed, segmentSize: segmentSize, to: relay, ecn: .notCapable)
@@ -220,11 +216,16 @@ extension Pipeline {
 /// Look-ups, filter and path are asked once for all of them; whatever could change an answer, time
 /// included, makes the pipeline forget it.
 struct OutboundFlow {
+  /// Whom its packets go to, and how.
+  struct Hop {
+    var peer: PeerID
+    var way: SendPaths
+    /// Whether the peer brings in what the outer header says of congestion.
+    var carriesECN: Bool
+  }
+
   var view: PacketView
-  var peer: PeerID
-  var way: SendPaths
-  /// Whether the peer brings in what the outer header says of congestion.
-  var carriesECN: Bool
+  var hop: Hop
   var found: Instant
 
   /// Whether the answers hold for a packet, too.

@@ -140,9 +140,13 @@ package struct PipelineEffects: ~Copyable {
   }
 
   /// Delivers a packet or super-packet that consists of `parts`.
-  mutating func deliver(_ header: OffloadHeader, _ parts: [PacketBytes]) {
+  mutating func deliver(_ header: OffloadHeader, _ parts: UnsafeBufferPointer<PacketBytes>) {
     let start = pieces.count
-    pieces.append(contentsOf: parts)
+    if parts.count == 1 {
+      unsafe pieces.append(parts[0])
+    } else {
+      unsafe pieces.append(contentsOf: parts)
+    }
     deliveries.append(Delivery(header: header, pieces: start..<pieces.count))
   }
 }

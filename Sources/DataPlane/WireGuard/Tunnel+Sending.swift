@@ -24,8 +24,8 @@ extension Tunnel {
     into effects: inout Effects
   ) -> SealingRun? {
     guard let slot = peers.slot(of: id) else { return nil }
-    let run = peers.slots[slot].reserve(packets, at: now)
-    if run == nil || peers.slots[slot].shouldRenewWhenSending(at: now) {
+    let (run, shouldRenew) = peers.slots[slot].reserve(packets, at: now)
+    if run == nil || shouldRenew {
       let moment = Moment(now: now, wall: wall)
       peers.slots[slot].initiate(isRetry: false, at: moment, &local, into: &effects)
       schedule(slot)

@@ -5,21 +5,26 @@ import Timing
 
 /// Packets out and in.
 extension Peer {
-  /// Reserves counters in the session in use; nil when there is none.
-  mutating func reserve(_ packets: Int, at now: Instant) -> SealingRun? {
-    guard !isAsleep else { return nil }
+  /// Reserves counters in the session in use, of which there may be none, and tells whether it is time for
+  /// a new one.
+  mutating func reserve(
+    _ packets: Int,
+    at now: Instant
+  ) -> (run: SealingRun?, shouldRenew: Bool) {
+    guard !isAsleep else { return (nil, false) }
     let (slot, peer) = (slot, id)
     return wakeful.update { awake in
       guard let first = awake.sessions.reserve(packets, at: now),
         let session = awake.sessions.current
-      else { return nil }
-      return SealingRun(
+      else { return (nil, false) }
+      let run = SealingRun(
         keys: session.keys,
         receiver: session.remoteIndex,
         firstCounter: first,
         slot: slot,
         peer: peer
       )
+      return (run, session.shouldRenewWhenSending(at: now))
     }
   }
 
@@ -48,7 +53,7 @@ extension Peer {
   ) -> Bool {
     guard !staged.isEmpty, sessions.current?.isAlive(at: now) == true else { return false }
     for packet in staged.takeAll() {
-      guard let run = reserve(1, at: now) else {
+      guard let run = reserve(1, at: now).run else {
         _ = staged.append(packet)
         continue
       }
@@ -63,7 +68,7 @@ extension Peer {
 
   /// Sends an empty packet, if there is a session to send it with.
   mutating func sendKeepalive(at now: Instant, into effects: inout Effects) -> Bool {
-    guard let run = reserve(1, at: now) else { return false }
+    guard let run = reserve(1, at: now).run else { return false }
     let datagram = run.datagram(sealing: [])
     effects.sends.append(.init(peer: id, bytes: datagram, kind: .keepalive))
     status.bytesSent &+= UInt64(datagram.count)
