@@ -17,6 +17,8 @@ struct Module {
   var testing: [String]
   /// Libraries of the system that become part of every program that uses it.
   var linking: [String]
+  /// Whether its speed matters to nobody: the release build makes it small instead.
+  var isCold: Bool
   /// Whether it has a test target: libraries have, programs are tested by what they do.
   var isTested: Bool
 
@@ -27,10 +29,11 @@ struct Module {
     borrowing: [Target.Dependency] = [],
     testing: [String] = [],
     linking: [String] = [],
+    isCold: Bool = false,
     isTested: Bool? = nil
   ) {
     (self.name, self.kind, self.on, self.borrowing) = (name, kind, on, borrowing)
-    (self.testing, self.linking) = (testing, linking)
+    (self.testing, self.linking, self.isCold) = (testing, linking, isCold)
     self.isTested = isTested ?? (kind == .library)
   }
 }
@@ -120,7 +123,8 @@ let groups: [(folder: String, modules: [Module])] = [
       Module("HostIO", on: ["CHost", "Bytes", "Addressing", "Timing", "Cryptography"]),
       Module(
         "HostConfiguration",
-        on: ["HostSettings", "HostIO", "CHost", "Addressing", "Timing"]
+        on: ["HostSettings", "HostIO", "CHost", "Addressing", "Timing"],
+        isCold: true
       ),
       Module(
         "HTTPTransport",
@@ -139,12 +143,14 @@ let groups: [(folder: String, modules: [Module])] = [
       Module(
         "ControlSession",
         on: ["ControlProtocol", "Addressing", "Timing", "Keys", "Bytes"],
-        testing: ["JSON"]
+        testing: ["JSON"],
+        isCold: true
       ),
       Module("Netmap", on: ["ControlProtocol", "Addressing", "Keys", "Timing", "JSON"]),
       Module(
         "LocalAPI",
-        on: ["ControlProtocol", "JSON", "Addressing", "Keys", "Timing", "Bytes"]
+        on: ["ControlProtocol", "JSON", "Addressing", "Keys", "Timing", "Bytes"],
+        isCold: true
       ),
       Module(
         "NodeConfiguration",
@@ -184,7 +190,8 @@ let groups: [(folder: String, modules: [Module])] = [
           "WireGuard", "HTTPTransport", "PacketPipeline",
           "Magicsock", "DERP", "Addressing", "Keys", "Bytes", "Timing", "JSON", "Cryptography",
         ],
-        borrowing: [logging]
+        borrowing: [logging],
+        isCold: true
       ),
       Module(
         "NodeAPIs",
@@ -193,7 +200,8 @@ let groups: [(folder: String, modules: [Module])] = [
           "Timing",
         ],
         borrowing: [logging],
-        testing: ["Cryptography"]
+        testing: ["Cryptography"],
+        isCold: true
       ),
     ]
   ),
@@ -248,7 +256,8 @@ let groups: [(folder: String, modules: [Module])] = [
       Module(
         "CommandLine",
         on: ["JSON"],
-        borrowing: [arguments, logging]
+        borrowing: [arguments, logging],
+        isCold: true
       ),
       Module("WithoutFoundation", .standIn),
       Module(
@@ -260,7 +269,8 @@ let groups: [(folder: String, modules: [Module])] = [
           "HostConfiguration", "HostIO",
           "HostSettings", "HTTPTransport", "LocalAPI", "Addressing", "Keys", "Cryptography",
         ],
-        borrowing: [arguments, logging]
+        borrowing: [arguments, logging],
+        isCold: true
       ),
       Module(
         "martlet",
@@ -272,6 +282,7 @@ let groups: [(folder: String, modules: [Module])] = [
         ],
         borrowing: [arguments, logging],
         testing: ["NodeAPIs"],
+        isCold: true,
         isTested: true
       ),
       Module(
@@ -351,6 +362,12 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
 
+/// How a module is compiled; see the decision on small programs.
+func settings(of module: Module) -> [SwiftSetting] {
+  guard module.isCold else { return strict }
+  return strict + [.unsafeFlags(["-Osize"], .when(configuration: .release))]
+}
+
 func target(_ module: Module, in folder: String) -> Target {
   let path = "Sources/\(folder)/\(module.name)"
   let dependencies = module.on.map { Target.Dependency.target(name: $0) } + module.borrowing
@@ -360,7 +377,7 @@ func target(_ module: Module, in folder: String) -> Target {
       name: module.name,
       dependencies: dependencies,
       path: path,
-      swiftSettings: strict,
+      swiftSettings: settings(of: module),
       linkerSettings: module.linking.map { .linkedLibrary($0) }
     )
   case .standIn:
@@ -382,7 +399,7 @@ func target(_ module: Module, in folder: String) -> Target {
       name: module.name,
       dependencies: dependencies,
       path: path,
-      swiftSettings: strict
+      swiftSettings: settings(of: module)
     )
   }
 }

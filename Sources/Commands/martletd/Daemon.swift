@@ -39,11 +39,25 @@ enum Daemon {
       ]
     )
     notifier.ready()
+    let thrift = Task { await giveBackMemory() }
+    defer { thrift.cancel() }
     for await _ in terminations { break }
     notifier.stopping()
     logger.notice("stopping")
     await door.shutdown()
     await node.shutdown()
+  }
+
+  /// Gives back the memory that only starting up or a question needed, until the task is cancelled.
+  private static func giveBackMemory() async {
+    var rule = GiveBackRule()
+    var wait = GiveBackRule.settling
+    while true {
+      // Sleeping fails when the task was cancelled.
+      guard (try? await Task.sleep(for: wait, tolerance: wait / 10)) != nil else { return }
+      if rule.shouldGiveBack(resident: ProgramMemory.residentFileBytes) { ProgramMemory.giveBack() }
+      wait = GiveBackRule.interval
+    }
   }
 
   /// Removes what a killed daemon left behind; repeating it does nothing.
