@@ -2,10 +2,10 @@
 # `make up` and `make test` are all that a newcomer needs; the rest are steps of them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down join test build check fuzz lab lab-down bench budget clean
+.PHONY: help up down join test build check fuzz lab lab-down bench bench-control budget clean
 
 help: ## Show this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: ## Build, start a coordination server, a relay and this node; show the status
 	@Scripts/up
@@ -38,6 +38,10 @@ lab-down: ## Remove the small internet
 
 bench: ## Measure against wireguard-go in the same run: make bench FIGURES="tcp udp"
 	@Scripts/bench $(FIGURES)
+
+bench-control: ## Load the coordination server with simulated nodes: make bench-control NODES="1000 5000"
+	@Scripts/build-release
+	@python3 Tests/Benchmarks/bench_control.py $(NODES)
 
 budget: ## Count the instructions of the per-packet path against their budget
 	@Scripts/build-release

@@ -315,6 +315,7 @@ let groups: [(folder: String, modules: [Module])] = [
         on: [
           "CommandLine", "PacketPipeline", "PacketFilter", "Packets", "WireGuard", "Magicsock",
           "DERP", "HostIO", "JSON", "Bytes", "Addressing", "Timing", "Keys", "Cryptography",
+          "ControlProtocol", "HTTPTransport", "Compression",
         ],
         borrowing: [arguments]
       ),

@@ -216,6 +216,34 @@ extension Tailnet {
     return node
   }
 
+  /// Says which routes a node may serve when it offers them, instead of those that it may so far.
+  ///
+  /// One default route stands for both: an exit node serves both families.
+  package mutating func approveRoutes(
+    of id: NodeID,
+    _ routes: [IPPrefix],
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) -> NodeRecord {
+    var node = try existing(id)
+    var approved = Set(routes.map(\.masked))
+    guard approved.count <= Self.maximumRoutes else {
+      throw .invalid("A node may serve at most \(Self.maximumRoutes) routes.")
+    }
+    if approved.contains(where: { $0.length == 0 }) {
+      approved.formUnion(IPAddress.Family.allCases.map { IPPrefix.everything($0) })
+    }
+    node.approvedRoutes = approved.sorted()
+    put(node, at: now, into: &effects)
+    let details = node.approvedRoutes.map(\.description).joined(separator: ",")
+    audit(actor, "node.routes", node, details, at: now, into: &effects)
+    return node
+  }
+
+  /// How many routes of one node may be approved.
+  package static let maximumRoutes = 1000
+
   /// Sets when a node's key ends; none for never.
   package mutating func expireNode(
     _ id: NodeID,

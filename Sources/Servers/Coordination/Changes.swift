@@ -144,6 +144,12 @@ package struct ChangeSummary: Hashable, Sendable {
   /// Nodes that others see no longer.
   package var gone: Set<NodeID> { removed.union(withheld) }
 
+  /// Whether it says something of `node` itself, rather than of others only.
+  package func touches(_ node: NodeID) -> Bool {
+    nodes.contains(node) || patches[node] != nil || removed.contains(node)
+      || readmitted.contains(node) || withheld.contains(node) || access.contains(node)
+  }
+
   /// Whether it concerns nobody but `node` itself.
   package func concernsOnly(_ node: NodeID) -> Bool {
     nodes.isEmpty && removed.isEmpty && withheld.isEmpty && users.isEmpty && !relayMap

@@ -32,6 +32,14 @@ package enum Mutation: Hashable, Sendable {
   case audit(AuditEntry)
   /// A policy that is in force from now on.
   case policy(PolicyVersion)
+  /// A credential of the API, new or different.
+  case credential(Credential)
+  /// A credential of the API is gone.
+  case credentialRemoved(CredentialID)
+  /// Somebody to be told of what happens, new or different.
+  case webhook(Webhook)
+  /// Somebody is to be told no more.
+  case webhookRemoved(WebhookID)
 }
 
 /// Who did what, to what, when.

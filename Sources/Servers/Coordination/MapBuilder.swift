@@ -19,7 +19,7 @@ package enum MapDelta: Sendable {
 ///
 /// Short-lived: made from the network as it stands, used, and dropped.
 package struct MapBuilder: Sendable {
-  private let tailnet: Tailnet
+  let tailnet: Tailnet
 
   /// Tells about `tailnet` as it stands.
   package init(_ tailnet: Tailnet) { self.tailnet = tailnet }
@@ -30,6 +30,14 @@ package struct MapBuilder: Sendable {
   package func full(for receiver: NodeID, at now: Moment) -> MapResponse? {
     guard let node = tailnet.nodes[receiver] else { return nil }
     let peers = visiblePeers(of: node, at: now)
+    var response = base(for: node, at: now)
+    response.peers = peers
+    response.userProfiles = profiles(of: peers.map(\.user) + [node.shownUser.rawValue])
+    return response
+  }
+
+  /// What the first response says besides peers and their owners.
+  func base(for node: NodeRecord, at now: Moment) -> MapResponse {
     var response = MapResponse()
     response.node = tailnet.selfView(of: node, at: now.time)
     response.derpMap = tailnet.options.relayMap
@@ -38,8 +46,6 @@ package struct MapBuilder: Sendable {
     response.collectServices = false
     response.debug = MapResponse.Debug(disableLogTail: true)
     tellAccess(of: node, at: now, in: &response)
-    response.peers = peers
-    response.userProfiles = profiles(of: peers.map(\.user) + [node.shownUser.rawValue])
     response.controlTime = now.time
     return response
   }
@@ -47,6 +53,11 @@ package struct MapBuilder: Sendable {
   /// The nodes that `receiver` sees; nil without a policy, when it sees all.
   package func audience(of receiver: NodeID) -> Audience? {
     tailnet.access?.audience(of: receiver)
+  }
+
+  /// Whether a node is told of others: not once its key has ended, or before it is let in.
+  package func mayTalk(_ node: NodeID, at now: Moment) -> Bool {
+    tailnet.nodes[node]?.mayTalk(at: now.time) ?? false
   }
 
   /// What `changes` mean for `receiver`.

@@ -75,55 +75,79 @@ package struct PreAuthKey: Hashable, Sendable {
   }
 
   /// Its text with the secret left out.
-  package var masked: String { AuthSecret.lead + prefix + "-***" }
+  package var masked: String { AuthSecret.Kind.auth.rawValue + prefix + "-***" }
 }
 
-/// The text of a pre-authentication key: `martlet-auth-PREFIX-SECRET`.
+/// The text of a pre-authentication key or of a credential: `martlet-auth-PREFIX-SECRET`.
 ///
 /// Never printed by accident: only `text`, asked for by name, has the secret in it.
 package struct AuthSecret: Sendable, CustomStringConvertible {
-  static let lead = "martlet-auth-"
+  /// What a secret is for, which is what its text begins with.
+  package enum Kind: String, Hashable, Sendable, CaseIterable {
+    /// To let machines join.
+    case auth = "martlet-auth-"
+    /// To use the API.
+    case api = "martlet-api-"
+    /// To get tokens for the API.
+    case client = "martlet-client-"
+    /// To use the API for a while.
+    case token = "martlet-token-"
+  }
+
   private static let prefixDigits = 12
   private static let secretDigits = 64
 
-  /// The part that finds the key.
+  /// What it is for.
+  package let kind: Kind
+  /// The part that finds what it opens.
   package let prefix: String
   private let secret: String
 
   /// A new secret: 48 bits to find it by, 256 to prove it.
-  package init(using entropy: inout Entropy) {
+  package init(_ kind: Kind = .auth, using entropy: inout Entropy) {
+    self.kind = kind
     prefix = Hex.encode(entropy.bytes(Self.prefixDigits / 2))
     secret = Hex.encode(entropy.bytes(Self.secretDigits / 2))
   }
 
+  /// The secret that `text` spells, of any kind; nil when it is not of our form.
+  package init?(anyKind text: String) {
+    guard let kind = Kind.allCases.first(where: { text.hasPrefix($0.rawValue) }) else { return nil }
+    self.init(text, kind)
+  }
+
   /// The secret that `text` spells; nil when it is not of our form.
-  package init?(_ text: String) {
-    guard text.utf8.count == Self.lead.utf8.count + Self.prefixDigits + 1 + Self.secretDigits,
-      text.hasPrefix(Self.lead)
+  package init?(_ text: String, _ kind: Kind = .auth) {
+    let lead = kind.rawValue.utf8.count
+    guard text.utf8.count == lead + Self.prefixDigits + 1 + Self.secretDigits,
+      text.hasPrefix(kind.rawValue)
     else { return nil }
-    let parts = text.dropFirst(Self.lead.count).split(
-      separator: "-",
-      omittingEmptySubsequences: false
-    )
+    let parts = text.dropFirst(lead).split(separator: "-", omittingEmptySubsequences: false)
     guard parts.count == 2, parts[0].utf8.count == Self.prefixDigits,
       parts[1].utf8.count == Self.secretDigits, Hex.decode(parts[0]) != nil,
       Hex.decode(parts[1]) != nil
     else { return nil }
+    self.kind = kind
     prefix = String(parts[0])
     secret = String(parts[1])
   }
 
   /// The whole text, secret and all: for the one who made it, once.
-  package var text: String { Self.lead + prefix + "-" + secret }
+  package var text: String { kind.rawValue + prefix + "-" + secret }
 
   /// What is kept of it.
   package var hash: [UInt8] { SHA256.hash(Array(secret.utf8)) }
 
   /// Whether it is the secret of `key`, in a time that tells nothing about it.
   package func opens(_ key: PreAuthKey) -> Bool {
-    key.prefix == prefix && equalInConstantTime(hash, key.hash)
+    kind == .auth && opens(prefix: key.prefix, hash: key.hash)
+  }
+
+  /// Whether it is the secret that was kept as `hash`, in a time that tells nothing about it.
+  func opens(prefix: String, hash: [UInt8]) -> Bool {
+    prefix == self.prefix && equalInConstantTime(self.hash, hash)
   }
 
   /// The text with the secret left out.
-  package var description: String { Self.lead + prefix + "-***" }
+  package var description: String { kind.rawValue + prefix + "-***" }
 }

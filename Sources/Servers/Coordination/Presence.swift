@@ -71,6 +71,7 @@ extension Tailnet {
       }
       if !node.attributes.isEmpty { endAttributes(of: node, at: now, into: &effects) }
     }
+    endTokens(at: now, into: &effects)
     effects.settledLogins += logins.expire(at: now)
     effects.mutations += endAddressRests(at: now).map { .addressRested($0) }
   }

@@ -22,6 +22,10 @@ package struct Tailnet: Sendable {
   package internal(set) var users: [UserID: User] = [:]
   /// Its pre-authentication keys.
   package internal(set) var keys: [PreAuthKeyID: PreAuthKey] = [:]
+  /// Its credentials of the API.
+  package internal(set) var credentials = Credentials()
+  /// Whom it tells of what happens.
+  package internal(set) var webhooks: [WebhookID: Webhook] = [:]
   /// Its nodes.
   package private(set) var nodes: [NodeID: NodeRecord] = [:]
   /// Machines that wait to be let in.
@@ -37,7 +41,7 @@ package struct Tailnet: Sendable {
   /// What other nodes are shown of each node.
   private(set) var views: [NodeID: Node] = [:]
   /// Every node, by number.
-  private(set) var order: [NodeID] = []
+  package private(set) var order: [NodeID] = []
 
   private var names: [String: NodeID] = [:]
   private var nodeKeys: [NodeKey: NodeID] = [:]
@@ -47,6 +51,8 @@ package struct Tailnet: Sendable {
   private var lastUser: Int64
   private var lastNode: Int64
   private var lastKey: Int64
+  private var lastCredential: Int64
+  private var lastWebhook: Int64
 
   /// The network that `records` tell of; nobody is connected yet.
   package init(
@@ -61,9 +67,12 @@ package struct Tailnet: Sendable {
     ipv6 = AddressAllocation(prefix: options.ipv6Prefix, rest: options.addressRest)
     policyState = PolicyState(records.policy)
     (lastUser, lastNode, lastKey) = (records.lastUser, records.lastNode, records.lastKey)
+    (lastCredential, lastWebhook) = (records.lastCredential, records.lastWebhook)
     changes = ChangeLog(head: records.lastChange)
     for user in records.users { users[user.id] = user }
     for key in records.keys { keys[key.id] = key }
+    for credential in records.credentials { credentials.put(credential) }
+    for webhook in records.webhooks { webhooks[webhook.id] = webhook }
     for (address, since) in records.resting {
       if address.isV4 {
         ipv4.restore(resting: address, since: since)
@@ -271,6 +280,16 @@ extension Tailnet {
   mutating func nextNodeID() -> NodeID {
     lastNode += 1
     return NodeID(lastNode)
+  }
+
+  mutating func nextCredentialID() -> CredentialID {
+    lastCredential += 1
+    return CredentialID(lastCredential)
+  }
+
+  mutating func nextWebhookID() -> WebhookID {
+    lastWebhook += 1
+    return WebhookID(lastWebhook)
   }
 
   mutating func nextKeyID() -> PreAuthKeyID {

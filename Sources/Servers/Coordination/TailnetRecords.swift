@@ -15,12 +15,20 @@ package struct TailnetRecords: Sendable {
   package var resting: [IPAddress: Timestamp] = [:]
   /// The policy in force; none where there never was one.
   package var policy: PolicyVersion?
+  /// Its credentials of the API.
+  package var credentials: [Credential] = []
+  /// Whom it tells of what happens.
+  package var webhooks: [Webhook] = []
   /// The highest number a user ever had, in any network.
   package var lastUser: Int64 = 0
   /// The highest number a node ever had, in any network.
   package var lastNode: Int64 = 0
   /// The highest number a key ever had, in any network.
   package var lastKey: Int64 = 0
+  /// The highest number a credential ever had, in any network.
+  package var lastCredential: Int64 = 0
+  /// The highest number a webhook ever had, in any network.
+  package var lastWebhook: Int64 = 0
   /// The number of the youngest change.
   package var lastChange: Int64 = 0
 

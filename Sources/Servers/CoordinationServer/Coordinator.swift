@@ -41,6 +41,7 @@ package actor Coordinator {
 
   private var loginWaiters: [LoginID: [AsyncStream<Void>.Continuation]] = [:]
   var streams = MapStreams()
+  private(set) var runs = PeerRunCache()
   private var flushTask: Task<Void, Never>?
   private var lastFlush: Instant?
 
@@ -297,7 +298,7 @@ extension Coordinator {
     of node: NodeID,
     compressed: Bool,
     abort: @escaping @Sendable () -> Void
-  ) -> (MapStream, MapResponse)? {
+  ) -> (MapStream, WholeMap)? {
     var effects = Effects()
     guard let record = tailnet.nodes[node] else { return nil }
     tailnet.connected(node, at: now, into: &effects)
@@ -313,17 +314,21 @@ extension Coordinator {
       using: &entropy,
       abort: abort
     )
-    let response = builder.full(for: node, at: now)
+    runs.follow(tailnet.changes)
+    let map = runs.map(for: node, from: builder, compressed: compressed, at: now)
     settleLater(effects)
-    guard let response else { return nil }
-    return (stream, response)
+    guard let map else { return nil }
+    return (stream, map)
   }
 
   /// A stream has handed on what it was given.
   func didWrite(_ stream: MapStream) { streams.didWrite(stream.id) }
 
   /// Everything a node would be told at the start of a stream, without starting one.
-  func wholeMap(for node: NodeID) -> MapResponse? { MapBuilder(tailnet).full(for: node, at: now) }
+  func wholeMap(for node: NodeID, compressed: Bool) -> WholeMap? {
+    runs.follow(tailnet.changes)
+    return runs.map(for: node, from: MapBuilder(tailnet), compressed: compressed, at: now)
+  }
 
   /// Ends a map stream.
   func closeStream(_ stream: MapStream) {
@@ -352,8 +357,20 @@ extension Coordinator {
     guard let summary = summary(of: range) else { throw MapStreamEnd() }
     streams.advance(stream.id, to: published, at: now.instant, using: &entropy)
     streams.tell(stream.id, of: sees)
+    // What the first of many who are not concerned themselves was told holds for the others.
+    let isBystander =
+      !summary.touches(stream.node) && range.isAlike(for: stream.node)
+      && builder.mayTalk(stream.node, at: now)
+    if isBystander, let known = streams.knownFrame(range) {
+      guard let frame = known else {
+        streams.didWrite(stream.id)
+        return .nothing
+      }
+      return .frame(await frame.value)
+    }
     switch builder.delta(summary, for: stream.node, told: position.told, at: now) {
     case .nothing:
+      if isBystander { streams.keepSilence(for: range) }
       streams.didWrite(stream.id)
       return .nothing
     case .own(let response):

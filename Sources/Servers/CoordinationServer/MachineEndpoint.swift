@@ -168,12 +168,11 @@ struct MachineEndpoint: Sendable {
   }
 
   private func wholeMap(for node: NodeID, compressed: Bool) async -> HTTPResponse {
-    let frame = await turnstile.pass { () -> [UInt8]? in
-      guard let response = await coordinator.wholeMap(for: node) else { return nil }
-      return await encodedFrame(response, compressed: compressed)
+    let pieces = await turnstile.pass {
+      await coordinator.wholeMap(for: node, compressed: compressed)?.encoded()
     }
-    guard let frame else { return Answer.text(404, "The node is gone.") }
-    return Answer.bytes(200, "application/json", frame)
+    guard let pieces else { return Answer.text(404, "The node is gone.") }
+    return Answer.bytes(200, "application/json", Array(pieces.joined()))
   }
 
   private func stream(
@@ -197,21 +196,10 @@ struct MachineEndpoint: Sendable {
     over connection: ByteStream?,
     into writer: HTTPBodyWriter
   ) async throws {
-    let beginning = await turnstile.pass { () -> (MapStream, [UInt8])? in
-      let abort: @Sendable () -> Void = { connection?.abort() }
-      guard
-        let (stream, response) = await coordinator.openStream(
-          of: node,
-          compressed: compressed,
-          abort: abort
-        )
-      else { return nil }
-      return (stream, await encodedFrame(response, compressed: compressed))
+    guard let stream = await beginMap(to: node, compressed, over: connection, into: writer) else {
+      return
     }
-    guard let (stream, first) = beginning else { return }
     do {
-      try await writer.write(first)
-      await coordinator.didWrite(stream)
       for await _ in stream.wakes {
         switch try await coordinator.nextMessage(of: stream) {
         case .nothing: continue
@@ -220,13 +208,44 @@ struct MachineEndpoint: Sendable {
         }
         await coordinator.didWrite(stream)
       }
-    } catch {
-      logger.debug(
-        "a map stream ended",
-        metadata: ["node": "\(node)", "reason": "\(error)"]
-      )
-    }
+    } catch { log(error, endedMapOf: node) }
     await coordinator.closeStream(stream)
+  }
+
+  /// Opens a stream and says everything; nil when there is nothing to go on with.
+  ///
+  /// A function of its own, so that a stream that lives for days does not hold the first map as long.
+  private func beginMap(
+    to node: NodeID,
+    _ compressed: Bool,
+    over connection: ByteStream?,
+    into writer: HTTPBodyWriter
+  ) async -> MapStream? {
+    let beginning = await turnstile.pass { () -> (MapStream, [[UInt8]])? in
+      let abort: @Sendable () -> Void = { connection?.abort() }
+      guard
+        let (stream, map) = await coordinator.openStream(
+          of: node,
+          compressed: compressed,
+          abort: abort
+        )
+      else { return nil }
+      return (stream, await map.encoded())
+    }
+    guard let (stream, pieces) = beginning else { return nil }
+    do {
+      try await WholeMap.write(pieces) { try await writer.write($0) }
+      await coordinator.didWrite(stream)
+      return stream
+    } catch {
+      log(error, endedMapOf: node)
+      await coordinator.closeStream(stream)
+      return nil
+    }
+  }
+
+  private func log(_ error: any Error, endedMapOf node: NodeID) {
+    logger.debug("a map stream ended", metadata: ["node": "\(node)", "reason": "\(error)"])
   }
 
   // MARK: Posture

@@ -55,6 +55,11 @@ struct MapRange: Hashable, Sendable {
     self.told = told
     self.sees = sees
   }
+
+  /// Whether a reader is itself among those it saw just if it is among those it sees.
+  func isAlike(for reader: NodeID) -> Bool {
+    told == sees || (told?.holds(reader) ?? true) == (sees?.holds(reader) ?? true)
+  }
 }
 
 /// The map streams that are open.
@@ -86,6 +91,8 @@ struct MapStreams {
   private var last: Int64 = 0
   private(set) var summaries: [ChangeRange: ChangeSummary] = [:]
   private var frames: [MapRange: Task<[UInt8], Never>] = [:]
+  /// Ranges that mean nothing to those whom they do not concern themselves.
+  private var silences: Set<MapRange> = []
   /// How many streams were ended because their reader was too slow.
   private(set) var dropped = 0
 
@@ -150,6 +157,7 @@ struct MapStreams {
   mutating func wake(behind published: Int64) {
     summaries = summaries.filter { $0.key.to == published }
     frames = frames.filter { $0.key.numbers.to == published }
+    silences = silences.filter { $0.numbers.to == published }
     for position in positions.values where position.cursor < published { position.wake.yield() }
   }
 
@@ -204,6 +212,14 @@ struct MapStreams {
   mutating func keep(_ summary: ChangeSummary, for range: ChangeRange) {
     summaries[range] = summary
   }
+
+  /// The message of a range, or that there is none, where somebody has worked it out already.
+  func knownFrame(_ range: MapRange) -> Task<[UInt8], Never>?? {
+    if let frame = frames[range] { return frame }
+    return silences.contains(range) ? .some(nil) : nil
+  }
+
+  mutating func keepSilence(for range: MapRange) { silences.insert(range) }
 
   /// The message of a range: encoded by the first stream that needs it, shared by the others.
   mutating func sharedFrame(_ range: MapRange, _ response: MapResponse) -> Task<[UInt8], Never> {

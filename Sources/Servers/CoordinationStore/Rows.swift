@@ -74,6 +74,11 @@ extension SQLiteStore {
         ]
       )
     case .policy(let policy): try write(policy, to: network, in: database)
+    case .credential(let credential): try write(credential, to: network, in: database)
+    case .credentialRemoved(let id):
+      try delete("credentials", id.rawValue, from: network, in: database)
+    case .webhook(let webhook): try write(webhook, to: network, in: database)
+    case .webhookRemoved(let id): try delete("webhooks", id.rawValue, from: network, in: database)
     }
   }
 
@@ -164,7 +169,7 @@ extension SQLiteStore {
   }
 
   /// Writes a row, new or in place of the one with the same number.
-  private static func upsert(
+  static func upsert(
     _ table: String,
     _ values: [(column: String, value: (any DatabaseValueConvertible)?)],
     in database: Database
@@ -180,7 +185,7 @@ extension SQLiteStore {
     )
   }
 
-  private static func list(_ texts: [String]) -> String {
+  static func list(_ texts: [String]) -> String {
     JSONValue.array(texts.map { .string($0) }).text()
   }
 
@@ -210,6 +215,12 @@ extension SQLiteStore {
       let address = try columns.parsed("address", IPAddress.init)
       records.resting[address] = try columns.time("released")
     }
+    records.credentials = try rows("credentials").map {
+      try credential(of: Columns($0, "credentials"))
+    }
+    records.webhooks = try rows("webhooks").map { try webhook(of: Columns($0, "webhooks")) }
+    records.lastCredential = try last("credentials", in: database)
+    records.lastWebhook = try last("webhooks", in: database)
     records.policy = try policies(tailnet, limit: 1, from: database).first
     records.lastUser = try last("users", in: database)
     records.lastNode = try last("nodes", in: database)

@@ -129,5 +129,36 @@ enum Schema {
       "ALTER TABLE nodes ADD COLUMN authorized INTEGER NOT NULL DEFAULT 1",
       "ALTER TABLE nodes ADD COLUMN attributes TEXT NOT NULL DEFAULT '{}'",
     ],
+    [
+      """
+      CREATE TABLE credentials (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tailnet INTEGER NOT NULL REFERENCES tailnets (id),
+        kind TEXT NOT NULL,
+        prefix TEXT NOT NULL UNIQUE,
+        hash TEXT NOT NULL,
+        scopes TEXT NOT NULL,
+        tags TEXT NOT NULL,
+        purpose TEXT NOT NULL,
+        client_id INTEGER,
+        created TEXT NOT NULL,
+        expires TEXT,
+        last_used TEXT
+      )
+      """,
+      """
+      CREATE TABLE webhooks (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        tailnet INTEGER NOT NULL REFERENCES tailnets (id),
+        url TEXT NOT NULL,
+        secret TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        events TEXT NOT NULL,
+        creator TEXT NOT NULL,
+        created TEXT NOT NULL,
+        modified TEXT NOT NULL
+      )
+      """,
+    ],
   ]
 }

@@ -93,3 +93,18 @@ public enum SHA256 {
     return digest
   }
 }
+
+/// HMAC with SHA-256.
+///
+/// - Source: RFC 2104.
+public enum HMACSHA256 {
+  private static let block = 64
+
+  /// The 32-byte code of `message` under `key`.
+  public static func code(of message: [UInt8], key: [UInt8]) -> [UInt8] {
+    var padded = key.count > block ? SHA256.hash(key) : key
+    padded += [UInt8](repeating: 0, count: block - padded.count)
+    let inner = SHA256.hash(padded.map { $0 ^ 0x36 } + message)
+    return SHA256.hash(padded.map { $0 ^ 0x5C } + inner)
+  }
+}

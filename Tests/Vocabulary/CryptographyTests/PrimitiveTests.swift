@@ -28,6 +28,24 @@ struct PrimitiveTests {
     #expect(ChaCha20Poly1305.open([1, 2, 3], key: key, nonce: nonce) == nil)
   }
 
+  @Test("HMAC with SHA-256 of RFC 4231 §4.3 and §4.7")
+  func hmac() throws {
+    let short = HMACSHA256.code(
+      of: Array("what do ya want for nothing?".utf8),
+      key: Array("Jefe".utf8)
+    )
+    #expect(
+      Hex.encode(short) == "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    )
+    let long = HMACSHA256.code(
+      of: Array("Test Using Larger Than Block-Size Key - Hash Key First".utf8),
+      key: [UInt8](repeating: 0xAA, count: 131)
+    )
+    #expect(
+      Hex.encode(long) == "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+    )
+  }
+
   @Test("XChaCha20-Poly1305 opens only what was sealed with the same nonce, key and data")
   func extended() {
     let key = [UInt8](repeating: 7, count: 32)

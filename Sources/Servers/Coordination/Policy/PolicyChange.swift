@@ -8,6 +8,9 @@ package final class Audience: Sendable {
   package let nodes: [NodeID]
 
   init(_ nodes: [NodeID]) { self.nodes = nodes }
+
+  /// Whether a device is among them.
+  package func holds(_ node: NodeID) -> Bool { nodes.holds(node) }
 }
 
 extension Audience: Hashable {

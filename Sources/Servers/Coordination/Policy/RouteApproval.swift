@@ -53,6 +53,9 @@ extension Policy {
     }
   }
 
+  /// Whether some devices get their addresses from somewhere of their own.
+  var hasAddressPools: Bool { document.attributes.contains { !$0.pools.isEmpty } }
+
   /// Where a device that comes in gets its IPv4 address from; empty for anywhere.
   package func addressPools(
     of device: PolicyWorld.Device,

@@ -181,12 +181,17 @@ extension Tailnet {
         groups: user.groups
       )
     }
+    var devices = order.compactMap { nodes[$0] }.filter(\.isAuthorized).map(device)
     // Who is connected serves a subnet before who is not.
-    let devices = nodes.values.filter(\.isAuthorized).map(device).sorted { left, right in
-      let (isLeft, isRight) = (isOnline(left.id), isOnline(right.id))
-      return isLeft == isRight ? left.id < right.id : isLeft
+    let routers = devices.indices.filter { !devices[$0].routes.isEmpty }
+      .sorted { left, right in
+        let (isLeft, isRight) = (isOnline(devices[left].id), isOnline(devices[right].id))
+        return isLeft == isRight ? left < right : isLeft
+      }
+    for (index, chosen) in zip(routers, routers.map { devices[$0] }.choosingPrimaries) {
+      devices[index] = chosen
     }
-    return PolicyWorld(people: people, devices: devices.choosingPrimaries)
+    return PolicyWorld(people: people, devices: devices)
   }
 
   private func device(_ node: NodeRecord) -> PolicyWorld.Device {
@@ -227,7 +232,8 @@ extension Tailnet {
 
   /// Where a node of that owner gets its IPv4 address from; empty for anywhere.
   func addressPools(for owner: NodeRecord.Owner) -> [IPPrefix] {
-    guard let policy = policyState.policy else { return [] }
+    // The world is as large as the network, and seldom asked for here.
+    guard let policy = policyState.policy, policy.hasAddressPools else { return [] }
     var device = PolicyWorld.Device(id: NodeID(0), name: "", addresses: [])
     switch owner {
     case .user(let user): device.user = user
