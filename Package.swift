@@ -290,7 +290,7 @@ let groups: [(folder: String, modules: [Module])] = [
         .executable,
         on: [
           "CommandLine", "WithoutFoundation", "RelayServer", "DERP", "HTTPTransport",
-          "HostIO", "Addressing",
+          "HostIO", "Addressing", "Bytes",
         ],
         borrowing: [arguments, logging]
       ),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients in a browser's way: DERP and the coordination protocol over WebSockets, by other people's libraries.
 
-Runs inside an environment that holds PACKAGES: `python web_socket_clients.py derp|control ARGUMENTS`.
+Runs inside an environment that holds PACKAGES: `python web_socket_clients.py derp|control|admitted ARGUMENTS`.
 """
 import base64, json, os, ssl, struct, sys, urllib.parse, urllib.request
 
@@ -39,11 +39,11 @@ class Bytes:
 class Relayed:
     """A client of the relay."""
 
-    def __init__(self, url):
+    def __init__(self, url, secret=None):
         from nacl.public import Box, PrivateKey, PublicKey
         self.socket = connect(url, "derp")
         self.bytes = Bytes(self.socket)
-        self.secret = PrivateKey.generate()
+        self.secret = PrivateKey(bytes.fromhex(secret)) if secret else PrivateKey.generate()
         self.key = bytes(self.secret.public_key)
         kind, body = self.frame()
         assert kind == 1 and body[:8] == MAGIC, (kind, body)
@@ -98,7 +98,19 @@ def derp(url):
     print("good")
 
 
-def control(url, auth_key, hostname):
+def admitted(url, secret):
+    """Says whether the relay admits the owner of a key."""
+    from websockets.exceptions import ConnectionClosed
+    try:
+        client = Relayed(url, secret)
+        client.say(4, client.key + b"to myself")
+        assert client.packet() == (client.key, b"to myself")
+        print("admitted", json.dumps(client.info))
+    except ConnectionClosed:
+        print("refused")
+
+
+def control(url, auth_key, hostname, secret=None):
     """Registers a node: Noise over a WebSocket, records, HTTP/2 in them."""
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
     from h2.connection import H2Connection
@@ -143,8 +155,9 @@ def control(url, auth_key, hostname):
 
     http = H2Connection(config=H2Configuration(client_side=True, header_encoding="utf-8"))
     http.initiate_connection()
+    node = PrivateKey(bytes.fromhex(secret)) if secret else PrivateKey.generate()
     body = json.dumps({
-        "Version": version, "NodeKey": "nodekey:" + bytes(PrivateKey.generate().public_key).hex(),
+        "Version": version, "NodeKey": "nodekey:" + bytes(node.public_key).hex(),
         "Auth": {"AuthKey": auth_key}, "Hostinfo": {"Hostname": hostname, "OS": "js"}}).encode()
     http.send_headers(1, [(":method", "POST"), (":scheme", "https"), (":authority", "control"),
                           (":path", "/machine/register"), ("content-length", str(len(body)))])
@@ -168,4 +181,4 @@ def control(url, auth_key, hostname):
 
 
 if __name__ == "__main__":
-    {"derp": derp, "control": control}[sys.argv[1]](*sys.argv[2:])
+    {"derp": derp, "control": control, "admitted": admitted}[sys.argv[1]](*sys.argv[2:])

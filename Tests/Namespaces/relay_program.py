@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The program martlet-derp: its life, its state, and what it says when it cannot start."""
-import contextlib, os, pathlib, re, shutil, socket, stat, sys
+import contextlib, json, os, pathlib, re, shutil, signal, socket, stat, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
-from harness import BINARIES, Daemon, Host, eventually, main, require_programs, require_root, require_tool, run, scratch, test
+from harness import BINARIES, ROOT, Daemon, Host, eventually, main, require_programs, require_root, require_tool, run, scratch, test
+from packages import installed
 
 NOBODY = 65534
 NAMESPACE = "mtp-derp"
@@ -60,6 +61,11 @@ class World:
     def get(self, path, port=443, scheme="https"):
         return self.host.run("curl", "-sk", "--fail", "--max-time", "5", f"{scheme}://127.0.0.1:{port}{path}").stdout
 
+    def metrics(self, port=3340, scheme="http"):
+        """What the relay measures, by name and labels."""
+        lines = [line.rsplit(" ", 1) for line in self.get("/metrics", port, scheme).splitlines() if line[:1] != "#"]
+        return {name: float(value) for name, value in lines}
+
     def explain(self):
         if self.daemon:
             print(f"--- martlet-derp\n{self.daemon.tail()}", flush=True)
@@ -95,7 +101,7 @@ def facts(world):
     assert page.returncode == SUCCESS, page.stderr
     for word in ("--listen", "--self-signed", "--cert", "--state", "--stun-port", "Exit codes"):
         assert word in page.stdout, word
-    for word in ("websocket", "acme"):
+    for word in ("acme", "letsencrypt"):
         assert word not in page.stdout.lower(), word
 
 
@@ -220,6 +226,98 @@ def environment(world):
         assert world.get("/robots.txt", port=9001).startswith("User-agent")
         listening = world.host.run("ss", "-ltn").stdout
         assert ":9000 " not in listening, listening
+
+
+@test("what one client may send is read again on SIGHUP; a file that makes no sense changes nothing")
+def rates(world):
+    file = world.directory / "rates.json"
+    rate = lambda: world.metrics()["derp_rate_limit_per_client_bytes_per_second"]
+    world.refused(CONFIGURATION, str(file), "not there", arguments=["--dev", "--rate-config", file])
+    file.write_text('{"PerClientRateLimit": 5}')
+    world.refused(CONFIGURATION, str(file), "PerClientRateLimitBytesPerSec", arguments=["--dev", "--rate-config", file])
+    file.write_text('{"PerClientRateLimitBytesPerSec": 1000000, "PerClientRateBurstBytes": 200000}')
+    with world.relay("rates", "--dev", "--rate-config", file) as daemon:
+        assert rate() == 1_000_000
+        assert world.metrics()["derp_rate_limit_per_client_burst_bytes"] == 200_000
+        file.write_text('{"PerClientRateLimitBytesPerSec": 5000}')
+        daemon.child.send_signal(signal.SIGHUP)
+        eventually("the new limit holds", lambda: rate() == 5000)
+        file.write_text("nonsense")
+        daemon.child.send_signal(signal.SIGHUP)
+        eventually("the error is told", lambda: "keeps the old limits" in daemon.log.read_text())
+        assert rate() == 5000
+        file.write_text("{}")
+        daemon.child.send_signal(signal.SIGHUP)
+        eventually("there is no limit", lambda: rate() == 0)
+
+
+@test("connections that come faster than they may are closed at once, and counted")
+def accepts(world):
+    with world.relay("accepts", "--dev", "--accept-connection-limit", "1", "--accept-connection-burst", "3"):
+        tried = world.host.run(
+            "sh", "-c", "for n in 1 2 3 4 5 6 7 8 9 10; do curl -s --max-time 5 -o /dev/null -w '%{http_code} ' "
+            "http://127.0.0.1:3340/robots.txt; done; true").stdout.split()
+        assert tried.count("200") >= 3 and "000" in tried, tried
+        eventually("one more may come", lambda: world.metrics()["tls_listener_rejected_connections"] >= 1, pause=1.1)
+
+
+@test("the roles, the home page and the plain port are as chosen")
+def roles(world):
+    ports = lambda kind: world.host.run("ss", f"-ln{kind}").stdout
+    with world.relay("no-stun", "--dev", "--stun=false", "--home", "blank"):
+        assert ":3478" not in ports("u")
+        assert world.get("/", 3340, "http") == ""
+    with world.relay("no-derp", "--dev", "--derp=false"):
+        asked = world.host.run("curl", "-s", "-H", "Upgrade: DERP", "-H", "Connection: Upgrade", "-w", "%{http_code}",
+                               "http://127.0.0.1:3340/derp").stdout
+        assert asked.endswith("404"), asked
+        assert ":3478" in ports("u")
+    world.refused(CONFIGURATION, "--derp=false", arguments=["--dev", "--stun=false", "--derp=false"])
+    world.refused(CONFIGURATION, "--home", arguments=["--dev", "--home", "here"])
+    world.refused(CONFIGURATION, "--http-port", arguments=["--dev", "--http-port", "70000"])
+    arguments = own(world.directory / "plain-state", "--http-port", "80", "--tcp-keepalive-time", "7m")
+    arguments[arguments.index("--listen")] = "-a"
+    with world.relay("plain-port", *arguments):
+        head = world.host.run("curl", "-si", "http://127.0.0.1/some?where").stdout
+        assert " 302 " in head and "https://127.0.0.1/some?where" in head, head
+        world.host.spawn("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/443; sleep 30")
+        waiting = eventually("the connection is there", lambda: re.findall(
+            r":443 .*timer:\(keepalive,(\S+?),", world.host.run("ss", "-tnoH", "state", "established").stdout))
+        assert waiting[0].startswith("6min") or waiting[0] == "7min", waiting
+
+
+@test("who may be asked about clients is checked at the start")
+def verification(world):
+    world.refused(CONFIGURATION, "--verify-client-url", "http://", arguments=["--dev", "--verify-client-url", "nonsense"])
+    world.refused(CONFIGURATION, "--debug-from", arguments=["--dev", "--debug-from", "here"])
+    world.refused(USAGE, "--tcp-write-timeout", arguments=["--dev", "--tcp-write-timeout", "soon"])
+    world.refused(CONFIGURATION, "--tcp-write-timeout", arguments=["--dev", "--tcp-write-timeout", "48h"])
+
+
+@test("Prometheus can read what is measured, and the dashboard shows nothing that is not")
+def metrics(world):
+    python = installed("prometheus-client==0.22.1") / "bin/python"
+    with world.relay("metrics", *own(world.directory / "metrics-state")):
+        text = world.get("/metrics")
+        assert json.loads(world.get("/debug/vars"))["derp"]["accepts"] == 0
+        file = world.directory / "metrics.txt"
+        file.write_text(text)
+        parse = ("import sys; from prometheus_client.parser import text_fd_to_metric_families as read\n"
+                 "for family in read(open(sys.argv[1])):\n"
+                 "  for sample in family.samples or [family]: print(sample.name)")
+        names = set(run(python, "-c", parse, file).stdout.split())
+        # It calls every counter so.
+        names |= {name.removesuffix("_total") for name in names}
+        assert len(names) > 40 and "martlet_relay_queue_delay_seconds_bucket" in names, names
+        dashboard = json.loads((ROOT / "Packaging/grafana-relay.json").read_text())
+        shown = {name for panel in dashboard["panels"] for target in panel["targets"]
+                 for name in re.findall(r"\b(?:derp|derper|martlet|process|stun|tls)_[a-z0-9_]+", target["expr"])}
+        assert len(shown) > 15 and shown <= names, shown - names
+        # Not for others, nor through a proxy, nor by a name that leads here.
+        for header in ("X-Forwarded-For: 127.0.0.1", "Host: rebound.example"):
+            code = world.host.run("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "-H", header,
+                                  "https://127.0.0.1/metrics").stdout
+            assert code == "403", (header, code)
 
 
 if __name__ == "__main__":

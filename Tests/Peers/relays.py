@@ -19,9 +19,9 @@ SIZE = 8 * 1024 * 1024
 
 
 class Network:
-    """Hosts on one switch, with both families: `relay` .1, `a` .2, `b` .3."""
+    """Hosts on one switch, with both families: `relay` .1, `a` .2, `b` .3, `second` .4."""
 
-    HOSTS = {"relay": 1, "a": 2, "b": 3}
+    HOSTS = {"relay": 1, "a": 2, "b": 3, "second": 4}
 
     def __init__(self):
         self.switch = f"{PREFIX}-switch"
@@ -70,17 +70,18 @@ class Network:
 class Relay:
     """Our relay on its host, and the relay map that leads to it."""
 
-    def __init__(self, network, directory, name, *arguments, hostname=None, families=(4, 6), authority=None):
-        self.network, self.authority = network, authority
-        self.host = network.hosts["relay"]
-        self.hostname = hostname or network.address("relay")
+    def __init__(self, network, directory, name, *arguments, hostname=None, families=(4, 6), authority=None,
+                 place="relay"):
+        self.network, self.authority, self.place = network, authority, place
+        self.host = network.hosts[place]
+        self.hostname = hostname or network.address(place)
         self.families = families
         self.directory = pathlib.Path(directory) / name
         self.directory.mkdir(parents=True)
-        listen = ",".join([f"{network.address('relay')}:443", f"[{network.address('relay', 6)}]:443"])
+        listen = ",".join([f"{network.address(place)}:443", f"[{network.address(place, 6)}]:443"])
         self.daemon = Daemon(
             self.host, self.directory, "martlet-derp", "--listen", listen, "--hostname", self.hostname,
-            "--state", self.directory / "state", *arguments)
+            "--http-listen", "127.0.0.1:8080", "--state", self.directory / "state", *arguments)
 
     def start(self):
         started = self.daemon.tail(1000).count("serving")
@@ -97,13 +98,21 @@ class Relay:
     def certificate_name(self):
         return (re.findall(r"certName=(\S+)", self.daemon.tail(1000)) or [""])[-1]
 
+    def measure(self, name):
+        """What the relay measures under a name."""
+        text = self.host.run("curl", "-s", "--fail", "--max-time", "5", "http://127.0.0.1:8080/metrics").stdout
+        return float(re.search(rf"^{name} (\S+)$", text, re.M).group(1))
+
+    def node(self):
+        """The relay as it stands in a relay map."""
+        return {
+            "Name": f"900{self.place}", "RegionID": 900, "HostName": self.hostname, "CertName": self.certificate_name,
+            "IPv4": self.network.address(self.place) if 4 in self.families else "none",
+            "IPv6": self.network.address(self.place, 6) if 6 in self.families else "none"}
+
     def map(self):
         """A file with the relay map."""
-        node = {
-            "Name": "900a", "RegionID": 900, "HostName": self.hostname, "CertName": self.certificate_name,
-            "IPv4": self.network.address("relay") if 4 in self.families else "none",
-            "IPv6": self.network.address("relay", 6) if 6 in self.families else "none"}
-        region = {"RegionID": 900, "RegionCode": "ours", "RegionName": "Ours", "Nodes": [node]}
+        region = {"RegionID": 900, "RegionCode": "ours", "RegionName": "Ours", "Nodes": [self.node()]}
         path = self.directory / "derpmap.json"
         path.write_text(json.dumps({"Regions": {"900": region}}))
         return path
@@ -204,10 +213,51 @@ class World:
             if self.relay.daemon.is_running():
                 self.relay.daemon.kill()
 
+    @contextlib.contextmanager
+    def meshing(self, name):
+        """Two relays of one mesh and a client at each, for one test."""
+        secret = pathlib.Path(self.directory) / f"{name}.key"
+        secret.write_text(os.urandom(32).hex())
+        relays = [Relay(self.network, self.directory, f"{name}-{place}", "--self-signed", place=place)
+                  for place in ("relay", "second")]
+        self.relay = relays[0]
+        clients = []
+        try:
+            # Each has to know the other's certificate, which the first start makes.
+            for relay in relays:
+                relay.start().daemon.stop()
+            for relay, other in (relays, relays[::-1]):
+                relay.daemon.arguments += [
+                    "--mesh-psk-file", str(secret), "--mesh-with", f"{other.hostname}:443={other.certificate_name}"]
+            for relay in relays:
+                relay.start()
+            for relay in relays:
+                eventually("the relays mesh", lambda: relay.measure("derp_watchers") == 1)
+            # This client picks one relay of a region and stays with it: each is told of another.
+            clients = [Client(self, "a", relays[0]), Client(self, "b", relays[1])]
+            try:
+                yield *relays, *clients
+            except BaseException:
+                for relay in relays:
+                    for page in ("debug/clients", "metrics"):
+                        shown = relay.host.run("curl", "-s", f"http://127.0.0.1:8080/{page}", check=False).stdout
+                        print(f"--- {relay.place} {page}", *re.findall(r"^(?!#|.* 0$).*$", shown, re.M), sep="\n", flush=True)
+                raise
+            for client in clients:
+                client.close()
+            for relay in relays:
+                eventually("no key is left behind", lambda: relay.measure("derp_clients_total") == 1)
+        finally:
+            for client in clients:
+                client.close()
+            for relay in relays:
+                if relay.daemon.is_running():
+                    relay.daemon.kill()
+
     def explain(self):
         if self.relay:
             print(f"--- martlet-derp\n{self.relay.daemon.tail()}", flush=True)
-            for log in sorted(self.relay.directory.glob("*/*.log")):
+            for log in sorted(pathlib.Path(self.directory).glob(f"{self.relay.directory.name.split('-')[0]}*/*/*.log")):
                 print(f"--- {log.parent.name}/{log.name}\n{log.read_text(errors='replace')[-2000:]}", flush=True)
 
 
@@ -315,6 +365,31 @@ def restarts(world):
             relay.start()
             assert relay.certificate_name == name
             eventually("they meet again after a kill", lambda: fetch(5) == content)
+
+
+@test("clients at two relays of a mesh reach each other, also when one is killed under a transfer and comes back")
+def mesh(world):
+    with world.meshing("mesh") as (one, two, a, b), world.network.apart():
+        content = os.urandom(SIZE)
+        token = b.serve(content)
+        fetch = a.forward(token)
+        pong = a.ping(token)
+        assert "via DERP(ours)" in pong, pong
+        assert fetch() == content
+        assert one.measure("derp_packets_forwarded_out") > 100 and two.measure("derp_packets_forwarded_in") > 100
+        slow = a.directory / "slow"
+        child = a.spawn("curl", "-s", "--fail", "--max-time", "120", "--limit-rate", "2M", "-o", slow,
+                        "http://127.0.0.1:7001/file")
+        eventually("the transfer is under way", lambda: slow.exists() and slow.stat().st_size > SIZE // 8)
+        two.daemon.kill()
+        eventually("nobody is thought to be there", lambda: one.measure("derp_clients_remote") == 0)
+        two.start()
+        eventually("the relays mesh again", lambda: one.measure("derp_watchers") == 1
+                   and two.measure("derp_watchers") == 1)
+        assert child.wait(timeout=150) == 0, "the transfer broke"
+        # Each byte once: what was lost came again, what came again was no news.
+        assert slow.read_bytes() == content
+        assert fetch() == content
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@
 The clients are made of other people's libraries (websockets, PyNaCl, noiseprotocol, h2) from PyPI;
 where they cannot be had, the tests are skipped by name. No packet leaves the namespace.
 """
-import contextlib, json, pathlib, sys
+import contextlib, json, os, pathlib, sys
 
 HARNESS = pathlib.Path(__file__).resolve().parents[1] / "Harness"
 sys.path.insert(0, str(HARNESS))
-from harness import Control, Daemon, Host, eventually, main, require_programs, require_root, run, scratch, test
+from harness import Control, Daemon, Host, Node, eventually, main, require_programs, require_root, run, scratch, test
 from packages import installed
 from web_socket_clients import PACKAGES
 
@@ -50,7 +50,7 @@ class World:
 
 @contextlib.contextmanager
 def world():
-    require_programs("martlet-derp", "martlet-control")
+    require_programs("martlet-derp", "martlet-control", "martletd", "martlet")
     require_root()
     python = installed(*PACKAGES) / "bin/python"
     with scratch("martlet-websocket-") as directory:
@@ -82,6 +82,34 @@ def control(world):
         assert answer["status"] == 200 and answer["answer"].get("MachineAuthorized"), answer
         assert [node["given_name"] for node in control.nodes()] == ["browser"]
     finally:
+        control.daemon.stop()
+
+
+@test("a relay admits whom the coordination server or the daemon of its machine knows, and nobody else")
+def admission(world):
+    member, stranger = os.urandom(32).hex(), os.urandom(32).hex()
+    control = Control(world.host, world.directory / "members", "127.0.0.1", relay=False).start()
+    world.daemons.append(control.daemon)
+    node = Node(world.host, world.directory / "node")
+    try:
+        answer = json.loads(world.client("control", control.url, control.key(), "browser", member))
+        assert answer["answer"].get("MachineAuthorized"), answer
+        listen = ["--plain", "--listen", "127.0.0.1:3340"]
+        verify = ["--verify-client-url", f"{control.url}/verify", "--verify-client-url-fail-open=false"]
+        with world.relay("by-url", *listen, *verify):
+            assert world.client("admitted", "ws://127.0.0.1:3340/derp", member).startswith("admitted")
+            assert world.client("admitted", "ws://127.0.0.1:3340/derp", stranger) == "refused\n"
+        node.start()
+        world.daemons.append(node.daemon)
+        node.up(control)
+        eventually("the node knows the browser", lambda: node.status().get("Peer"))
+        with world.relay("by-daemon", *listen, "--verify-clients", "--socket", node.socket):
+            assert world.client("admitted", "ws://127.0.0.1:3340/derp", member).startswith("admitted")
+            assert world.client("admitted", "ws://127.0.0.1:3340/derp", stranger) == "refused\n"
+            node.daemon.stop()
+            assert world.client("admitted", "ws://127.0.0.1:3340/derp", member) == "refused\n"
+    finally:
+        node.daemon.stop()
         control.daemon.stop()
 
 

@@ -16,7 +16,10 @@ struct MartletDERP: AsyncParsableCommand {
 
   @OptionGroup var flags: ServeFlags
 
-  static func main() async { await Program.main(MartletDERP.self) }
+  /// The flags of the original that have another name here.
+  static let style = FlagStyle(of: MartletDERP.self, aliases: ["a": "listen"])
+
+  static func main() async { await Program.main(MartletDERP.self, style: style) }
 
   func run() async throws { try await ServeCommand.run(flags, environment: environment) }
 }
@@ -30,7 +33,7 @@ struct ServeCommand: AsyncParsableCommand {
     With --self-signed the relay makes a certificate that nobody vouches for and prints its hash: \
     put it into the relay map as CertName. This works on a bare IP address.
 
-    SIGTERM and SIGINT stop the relay. Flags that take true|false mean true when they stand alone.
+    SIGTERM and SIGINT stop the relay. SIGHUP has it read its certificates and --rate-config again. Flags that take true|false mean true when they stand alone.
 
     Exit codes: 0 stopped, 1 failed, 2 not understood, 3 wrong configuration, 4 not permitted, \
     5 another instance holds the port.

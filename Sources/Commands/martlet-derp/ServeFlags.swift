@@ -55,15 +55,97 @@ struct ServeFlags: ParsableArguments {
   var state: String?
   @Option(
     help: ArgumentHelp(
+      "The port of plain HTTP at the addresses of --listen, usually 80; -1 for none (-1).",
+      valueName: "port"
+    )
+  )
+  var httpPort: Int?
+  @Option(help: .yesNo("Answer STUN (true)."))
+  var stun: Bool?
+  @Option(help: .yesNo("Relay packets (true)."))
+  var derp: Bool?
+  @Option(help: .yesNo("Try it out: without TLS at port 3340, with a key that is not kept."))
+  var dev: Bool?
+  @Option(
+    help: ArgumentHelp(
+      "What visitors find at /: a text (default), blank, or another address to go to.",
+      valueName: "page"
+    )
+  )
+  var home: String?
+  @Option(
+    help: ArgumentHelp(
       "How many connections are accepted a second; 0 for as many as come (0).",
       valueName: "n"
     )
   )
-  var acceptLimit: Int?
+  var acceptConnectionLimit: Int?
+  @Option(
+    help: ArgumentHelp(
+      "How many may come at once over that; 0 for as many as in a second (0).",
+      valueName: "n"
+    )
+  )
+  var acceptConnectionBurst: Int?
   @Option(
     help: ArgumentHelp("How many connections there may be at once (16384).", valueName: "n")
   )
   var connectionLimit: Int?
+  @Option(help: .yesNo("Admit only those whom the node daemon on this machine knows."))
+  var verifyClients: Bool?
+  @Option(
+    help: ArgumentHelp(
+      "The socket of that daemon (/run/martlet/martletd.sock).",
+      valueName: "path"
+    )
+  )
+  var socket: String?
+  @Option(
+    help: ArgumentHelp(
+      "Admit only those whom this address allows; a coordination server answers at /verify.",
+      valueName: "url"
+    )
+  )
+  var verifyClientUrl: String?
+  @Option(help: .yesNo("Admit clients while nobody answers at that address (true)."))
+  var verifyClientUrlFailOpen: Bool?
+  @Option(
+    help: ArgumentHelp(
+      "A JSON file with what one client may send: PerClientRateLimitBytesPerSec and "
+        + "PerClientRateBurstBytes; read again on SIGHUP.",
+      valueName: "file"
+    )
+  )
+  var rateConfig: String?
+  @Option(
+    help: ArgumentHelp(
+      "How long a client may take no bytes before it is cut off; 0s for ever (2s).",
+      valueName: "duration"
+    )
+  )
+  var tcpWriteTimeout: String?
+  @Option(
+    help: ArgumentHelp(
+      "How long a connection is silent before the kernel asks whether it lives (10m).",
+      valueName: "duration"
+    )
+  )
+  var tcpKeepaliveTime: String?
+  @Option(
+    help: ArgumentHelp(
+      "How long sent data may stay unacknowledged before the kernel gives up (15s).",
+      valueName: "duration"
+    )
+  )
+  var tcpUserTimeout: String?
+  @Option(
+    help: ArgumentHelp(
+      "From where /debug/ and /metrics are answered besides this machine and the overlay, with commas.",
+      valueName: "prefixes"
+    ),
+    transform: settingValue
+  )
+  var debugFrom: [String]?
   @Option(
     help: ArgumentHelp(
       "How many receivers each connection remembers; 0 for what suits, -1 for none (0).",
@@ -85,7 +167,8 @@ struct ServeFlags: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "The other relays of the mesh, with commas between them: name, name:port, or "
-        + "name:port/address to connect elsewhere.",
+        + "name:port/address to connect elsewhere; =sha256-raw:HASH after one whose certificate is "
+        + "its own, as it prints it.",
       valueName: "relays"
     ),
     transform: settingValue

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Bytes
 import CommandLine
 import DERP
 import RelayServer
@@ -8,6 +9,8 @@ import RelayServer
 extension ServeSettings {
   /// The variable that switches the memory of connections off, whatever the flags say.
   static let cacheSwitch = "MARTLET_DEBUG_DERP_DISABLE_PEER_CACHE"
+  /// What stands before the hash of a certificate, here and in relay maps.
+  private static let pinPrefix = "sha256-raw:"
   /// More than this no file of a secret has.
   private static let maximumSecretFile = 4096
 
@@ -66,8 +69,17 @@ extension ServeSettings {
     return (key, peers)
   }
 
-  /// `name[:port][/address]`; an address in IPv6 stands in brackets where a port follows.
+  /// `name[:port][/address][=sha256-raw:hash]`; an address in IPv6 stands in brackets where a port
+  /// follows.
   private static func peer(_ text: String) -> MeshPeer? {
+    var (text, pin) = (text, [UInt8]?.none)
+    if let mark = text.firstIndex(of: "=") {
+      let hash = text[text.index(after: mark)...]
+      guard hash.hasPrefix(pinPrefix), let bytes = Hex.decode(hash.dropFirst(pinPrefix.count)),
+        bytes.count == 32
+      else { return nil }
+      (text, pin) = (String(text[..<mark]), bytes)
+    }
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard let first = parts.first, parts.count <= 2, !parts.contains(where: \.isEmpty) else {
       return nil
@@ -79,6 +91,7 @@ extension ServeSettings {
     }
     host = host.filter { $0 != "[" && $0 != "]" }
     guard !host.isEmpty else { return nil }
-    return MeshPeer(host: host, port: port, dial: parts.count == 2 ? String(parts[1]) : nil)
+    let dial = parts.count == 2 ? String(parts[1]) : nil
+    return MeshPeer(host: host, port: port, dial: dial, pin: pin)
   }
 }

@@ -9,6 +9,8 @@ import RelayServer
 /// What `serve` was told, checked.
 struct ServeSettings {
   let options: RelayOptions
+  /// The file of what clients may send, to be read again when asked.
+  let rateFile: RateFile?
   let logLevel: Logger.Level
 
   init(_ flags: ServeFlags, environment: [String: String]) throws(CommandError) {
@@ -18,21 +20,26 @@ struct ServeSettings {
       file: flags.config,
       defaultFile: "/etc/martlet/derp.json"
     )
+    let isTrial = try settings.value("dev", flags.dev, default: false)
     let listen = try Self.endpoints(
       "listen",
-      try settings.value("listen", flags.listen, default: ["0.0.0.0:443"]),
+      try settings.value(
+        "listen",
+        flags.listen,
+        default: [isTrial ? "0.0.0.0:3340" : "0.0.0.0:443"]
+      ),
       settings
     )
-    let plainListen = try Self.endpoints(
-      "http-listen",
-      try settings.value("http-listen", flags.httpListen, default: []),
-      settings
-    )
+    let plainListen = try Self.plainListen(flags, beside: listen, &settings)
     let stunPort = try settings.value("stun-port", flags.stunPort, default: 3478)
+    let answersSTUN = try settings.value("stun", flags.stun, default: true)
+    let relays = try settings.value("derp", flags.derp, default: true)
+    let home = try Self.home(flags, &settings)
     let hostname = try settings.value("hostname", flags.hostname, default: "")
-    let certificate = try Self.certificate(flags, &settings)
+    let certificate = try Self.certificate(flags, isTrial: isTrial, &settings)
     let state = try settings.value("state", flags.state, default: "/var/lib/martlet-derp")
-    let accepts = try settings.value("accept-limit", flags.acceptLimit, default: 0)
+    let verifier = try Self.verifier(flags, &settings)
+    let limits = try Limits(flags, &settings)
     let connections = try settings.value(
       "connection-limit",
       flags.connectionLimit,
@@ -58,34 +65,42 @@ struct ServeSettings {
     guard Self.isHostname(hostname) else {
       throw settings.wrong("hostname", "\"\(hostname)\" is neither a name nor an address")
     }
-    guard accepts >= 0 else { throw settings.wrong("accept-limit", "has to be zero or more") }
+    guard answersSTUN || relays else {
+      throw CommandError("--stun=false and --derp=false leave nothing to do", code: .configuration)
+    }
     guard connections > 0 else {
       throw settings.wrong("connection-limit", "has to be more than zero")
     }
     var options = RelayOptions(
       listen: listen,
-      stun: try Self.stun(stunPort, beside: listen, settings),
+      stun: answersSTUN ? try Self.stun(stunPort, beside: listen, settings) : [],
       plainListen: plainListen,
       hostname: hostname.isEmpty ? first.address.description : hostname,
       certificate: certificate,
-      stateDirectory: state,
-      maximumConnections: connections,
-      acceptsPerSecond: accepts == 0 ? nil : accepts
+      stateDirectory: isTrial ? nil : state,
+      maximumConnections: connections
     )
+    limits.apply(to: &options)
+    options.verifier = verifier
+    options.relays = relays
+    options.home = home
+    options.version = Version.short
     options.peerCache = cache
     options.duplicates = duplicates ?? .lastWriter
     (options.meshKey, options.meshPeers) = (meshKey, meshPeers)
+    rateFile = limits.rateFile
     self.options = options
   }
 
   private static func certificate(
     _ flags: ServeFlags,
+    isTrial: Bool,
     _ settings: inout Settings
   ) throws(CommandError) -> RelayOptions.Certificate {
     let chain = try settings.value("cert", flags.cert, default: "")
     let key = try settings.value("key", flags.key, default: "")
     let isSelfSigned = try settings.value("self-signed", flags.selfSigned, default: false)
-    let isPlain = try settings.value("plain", flags.plain, default: false)
+    let isPlain = try settings.value("plain", flags.plain, default: isTrial)
     guard chain.isEmpty == key.isEmpty else {
       throw CommandError("--cert and --key belong together: give both", code: .configuration)
     }
@@ -103,7 +118,7 @@ struct ServeSettings {
     return isSelfSigned ? .selfSigned : .none
   }
 
-  private static func endpoints(
+  static func endpoints(
     _ name: String,
     _ texts: [String],
     _ settings: Settings

@@ -49,6 +49,9 @@ package final class ByteStream: Sendable {
   /// Where the system's roots are asked, only the first is known.
   package var peerCertificates: [[UInt8]] { state.withLock { $0.peerCertificates } }
 
+  /// The version of TLS, like `1.3`; nil without TLS, or before the handshake.
+  package var tlsVersion: String? { state.withLock { $0.tlsVersion } }
+
   /// Whether the connection has ended.
   package var isClosed: Bool { state.withLock { $0.end != nil } }
 
@@ -114,6 +117,13 @@ package final class ByteStream: Sendable {
     }
   }
 
+  /// Reads nothing more from the network for a while; what has come by then is handed on.
+  package func pauseReading(for duration: Duration) {
+    let end = NIODeadline.now() + TimeAmount(duration)
+    state.withLock { $0.pausedUntil = max($0.pausedUntil ?? end, end) }
+    channel.eventLoop.scheduleTask(deadline: end) { self.resumeReading() }
+  }
+
   private func takeReader() -> ByteStreamState.Reader? {
     state.withLock { state in
       defer { state.reader = nil }
@@ -123,7 +133,10 @@ package final class ByteStream: Sendable {
 
   private func resumeReading() {
     let wasHeld = state.withLock { state in
-      guard state.isReadHeld, state.inbound.count < Self.inboundBound else { return false }
+      let isPaused = state.pausedUntil.map { $0 > .now() } ?? false
+      guard state.isReadHeld, !isPaused, state.inbound.count < Self.inboundBound else {
+        return false
+      }
       state.isReadHeld = false
       return true
     }

@@ -32,7 +32,10 @@ final class ByteStreamHandler: ChannelDuplexHandler {
 
   func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
     if case .handshakeCompleted = event as? TLSUserEvent {
-      stream.didHandshake(context.pipeline.syncOperations.peerCertificate)
+      stream.didHandshake(
+        context.pipeline.syncOperations.peerCertificate,
+        version: context.pipeline.syncOperations.tlsVersionText
+      )
     }
     context.fireUserInboundEventTriggered(event)
   }
@@ -79,15 +82,17 @@ extension ByteStream {
   /// Whether to read more from the network; if not, it is made up for when there is room.
   func mayRead() -> Bool {
     state.withLock { state in
-      guard state.inbound.count >= Self.inboundBound else { return true }
+      let isPaused = state.pausedUntil.map { $0 > .now() } ?? false
+      guard isPaused || state.inbound.count >= Self.inboundBound else { return true }
       state.isReadHeld = true
       return false
     }
   }
 
-  func didHandshake(_ certificate: [UInt8]?) {
+  func didHandshake(_ certificate: [UInt8]?, version: String?) {
     let waiters = state.withLock { state in
       state.isHandshakeDone = true
+      state.tlsVersion = version
       let noted = state.certificateNote?.shown ?? []
       state.peerCertificates = noted.isEmpty ? certificate.map { [$0] } ?? [] : noted
       defer { state.handshakeWaiters = [] }

@@ -17,6 +17,8 @@ struct ByteStreamState {
   var reader: Reader?
   /// Whether the event loop asked to read while the inbound buffer was full.
   var isReadHeld = false
+  /// Until when nothing is read, whatever room there is.
+  var pausedUntil: NIODeadline?
   var consumer: Consumer?
 
   var outbound = ByteBuffer()
@@ -39,6 +41,7 @@ struct ByteStreamState {
   var handshakeWaiters: [Waiter] = []
   var certificateNote: CertificateNote?
   var peerCertificates: [[UInt8]] = []
+  var tlsVersion: String?
 
   /// Everybody who waits for the stream to change, when it has ended for good.
   mutating func takeAllWaiters() -> [Waiter] {

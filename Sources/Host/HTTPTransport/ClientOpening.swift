@@ -77,7 +77,12 @@ final class ClientOpening: ChannelInboundHandler, RemovableChannelHandler {
     )
     stream.noteCertificates(from: certificates)
     try context.pipeline.syncOperations.addHandler(ByteStreamHandler(stream))
-    if isHandshakeDone { stream.didHandshake(context.pipeline.syncOperations.peerCertificate) }
+    if isHandshakeDone {
+      stream.didHandshake(
+        context.pipeline.syncOperations.peerCertificate,
+        version: context.pipeline.syncOperations.tlsVersionText
+      )
+    }
     stream.didReceive(early)
     if hasEnded || !context.channel.isActive { stream.didEnd(.success(())) }
     context.pipeline.syncOperations.removeHandler(self, promise: nil)
@@ -91,6 +96,18 @@ extension ChannelPipeline.SynchronousOperations {
     // Without TLS there is none; and most clients show none.
     let handler = try? handler(type: NIOSSLHandler.self)
     return handler?.peerCertificate.flatMap { try? $0.toDERBytes() }
+  }
+
+  /// The version of TLS that both sides agreed on.
+  var tlsVersionText: String? {
+    // Without TLS there is none.
+    switch (try? handler(type: NIOSSLHandler.self))?.tlsVersion {
+    case .tlsv1: "1.0"
+    case .tlsv11: "1.1"
+    case .tlsv12: "1.2"
+    case .tlsv13: "1.3"
+    case nil: nil
+    }
   }
 }
 

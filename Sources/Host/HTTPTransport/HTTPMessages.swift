@@ -122,8 +122,12 @@ package struct HTTPLimits: Hashable, Sendable {
   ///
   /// Root has no such limit, so that nobody can lock the administrator out.
   package var maximumConnectionsPerUser: Int?
-  /// How many connections are accepted a second, with a burst of as many; nil for no limit.
+  /// How many connections are accepted a second; nil for no limit.
   package var acceptsPerSecond: Int?
+  /// How many may come at once over that; as many as in a second where nil.
+  package var acceptBurst: Int?
+  /// How long a TCP connection is idle before the kernel asks whether the other side is still there.
+  package var keepAliveSeconds = 60
   /// How many requests of one HTTP/2 connection may be in progress.
   package var maximumConcurrentStreams = 100
 

@@ -34,11 +34,32 @@ package enum ListenAddress: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
+/// How the TLS handshakes of a listener went, by the version of TLS: `1.3`.
+package struct TLSHandshakes: Hashable, Sendable {
+  /// Those that succeeded since the start.
+  package var completed: [String: Int] = [:]
+  /// The connections that are open.
+  package var open: [String: Int] = [:]
+  /// Those that did not succeed.
+  package var failed = 0
+
+  /// None.
+  package init() {}
+
+  /// Adds those of another listener.
+  package static func += (sum: inout TLSHandshakes, more: TLSHandshakes) {
+    sum.completed.merge(more.completed, uniquingKeysWith: +)
+    sum.open.merge(more.open, uniquingKeysWith: +)
+    sum.failed += more.failed
+  }
+}
+
 /// Waits for connections and hands each to a task of its own.
 package final class Listener: Sendable {
   private let channels = Mutex<[any Channel]>([])
   private let paths = Mutex<[String]>([])
   private let streams = Mutex(Streams())
+  private let handshakes = Mutex(TLSHandshakes())
   private let gate: AcceptGate
   private let limits: HTTPLimits
   private let serve: @Sendable (ByteStream) async -> Void
@@ -93,6 +114,15 @@ package final class Listener: Sendable {
   /// How many connections were closed as soon as they came, for a limit.
   package var refusedConnections: Int { gate.refused }
 
+  /// How the TLS handshakes went.
+  package var tlsHandshakes: TLSHandshakes {
+    var sum = handshakes.withLock { $0 }
+    for stream in streams.withLock({ Array($0.open.values) }) {
+      if let version = stream.tlsVersion { sum.open[version, default: 0] += 1 }
+    }
+    return sum
+  }
+
   /// Stops listening and ends every connection.
   package func shutdown() async {
     await stopAccepting()
@@ -135,7 +165,7 @@ package final class Listener: Sendable {
           bootstrap
           .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
           .childChannelOption(.socketOption(.so_keepalive), value: 1)
-          .childChannelOption(TCPOption.keepAliveIdle, value: 60)
+          .childChannelOption(TCPOption.keepAliveIdle, value: limits.keepAliveSeconds)
           .childChannelOption(TCPOption.userTimeout, value: limits.userTimeoutMilliseconds)
         let channel = try await bootstrap.bind(to: endpoint.socketAddress()).get()
         channels.withLock { $0.append(channel) }
@@ -197,7 +227,12 @@ package final class Listener: Sendable {
         because: "the TLS handshake took too long"
       )
       defer { deadline.cancel() }
-      do { try await stream.waitForHandshake() } catch { return }
+      do { try await stream.waitForHandshake() } catch {
+        handshakes.withLock { $0.failed += 1 }
+        return
+      }
+      let version = stream.tlsVersion ?? "unknown"
+      handshakes.withLock { $0.completed[version, default: 0] += 1 }
     }
     await serve(stream)
   }
@@ -256,7 +291,7 @@ private final class AcceptGate: Sendable {
     maximumPerAddress = limits.maximumConnectionsPerAddress
     maximumPerUser = limits.maximumConnectionsPerUser
     let bucket = limits.acceptsPerSecond.map {
-      TokenBucket(perSecond: $0, burst: $0, at: Self.now)
+      TokenBucket(perSecond: $0, burst: limits.acceptBurst ?? $0, at: Self.now)
     }
     counts = Mutex(Counts(bucket: bucket))
   }

@@ -15,6 +15,8 @@ struct PublicEndpoint: Sendable {
   let key: MachinePrivateKey
   let version: String
   let connections: ConnectionCount
+  /// The longest question of a relay.
+  private static let maximumQuestion = 4096
   let machines: MachineEndpoint
 
   func answer(_ request: HTTPRequest) async -> HTTPResponse {
@@ -24,6 +26,7 @@ struct PublicEndpoint: Sendable {
     if target.path == "/ts2021" {
       return request.isForWebSocket ? webSocket(request, target) : upgrade(request)
     }
+    if target.path == "/verify", request.method == "POST" { return await verify(request.body) }
     guard request.method == "GET" || request.method == "HEAD" else {
       return Answer.text(405, "Only GET is answered here.")
     }
@@ -58,6 +61,29 @@ struct PublicEndpoint: Sendable {
     let isWell = (try? await coordinator.check()) != nil
     let body = isWell ? #"{"status":"pass"}"# : #"{"status":"fail"}"#
     return Answer.bytes(isWell ? 200 : 500, "application/health+json", Array(body.utf8))
+  }
+
+  /// `POST /verify`: whether a relay may admit a client, by its key.
+  ///
+  /// Whoever knows a key may ask.
+  private func verify(_ body: [UInt8]) async -> HTTPResponse {
+    guard body.count <= Self.maximumQuestion, let key = Self.key(inQuestion: body) else {
+      return Answer.text(400, "Name a client: {\"NodePublic\": \"nodekey:...\"}.")
+    }
+    let isMember = await coordinator.isMember(key)
+    return Answer.json(200, (["Allow": .bool(isMember)] as JSONValue).json)
+  }
+
+  private static func key(inQuestion json: [UInt8]) -> NodeKey? {
+    var key: NodeKey?
+    do throws(JSONError) {
+      try JSONReader.read(json) { (reader) throws(JSONError) in
+        try reader.fields { (name, reader) throws(JSONError) in
+          if name == "NodePublic" { key = NodeKey(try reader.string()) } else { try reader.skip() }
+        }
+      }
+    } catch { return nil }
+    return key
   }
 
   private func versionAnswer() -> HTTPResponse {

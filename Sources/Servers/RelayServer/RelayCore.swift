@@ -21,24 +21,45 @@ final class RelayCore: Sendable {
 
   let switchboard: Switchboard
   let cacheLimits: PeerLookupCache.Limits
+  /// What one client may send; zero bytes a second for as much as it likes.
+  private let bytesPerSecond = Atomic(0)
+  private let burst = Atomic(0)
   private let links = Mutex<[ObjectIdentifier: RelayLink]>([:])
 
   init(_ options: RelayOptions) {
     switchboard = Switchboard(entropy: .system, duplicates: options.duplicates)
     cacheLimits = options.peerCache
+    limit(to: options.rateLimit)
   }
 
   var counters: RelayCounters { switchboard.counters }
 
+  /// How much one client may send.
+  var rateLimit: RelayRateLimit? {
+    RelayRateLimit(
+      bytesPerSecond: bytesPerSecond.load(ordering: .relaxed),
+      burst: burst.load(ordering: .relaxed)
+    )
+  }
+
+  /// Changes how much one client may send; counts at once, for those who are here as well.
+  func limit(to limit: RelayRateLimit?) {
+    burst.store(limit?.burst ?? 0, ordering: .relaxed)
+    bytesPerSecond.store(limit?.bytesPerSecond ?? 0, ordering: .relaxed)
+  }
+
+  /// The connections of clients, with what each of them is.
+  var connections: [RelayLink] { links.withLock { Array($0.values) } }
+
   /// Takes in an admitted client, whose stream gets `welcome` before anything else.
   func add(_ introduction: RelayClient.Introduction, _ link: RelayLink, welcome: [UInt8]) {
     links.withLock { $0[ObjectIdentifier(link)] = link }
-    link.begin(introduction, on: self, welcome: welcome)
+    link.begin(introduction, welcome: welcome)
   }
 
   func remove(_ link: RelayLink) {
     links.withLock { $0[ObjectIdentifier(link)] = nil }
-    link.finish(on: self)
+    link.finish()
   }
 
   /// Ends the connections of everybody who came with `key`.

@@ -21,6 +21,9 @@ final class RelayLink: RelayConnection {
   private let pumping = Mutex(())
   private let client = Mutex<RelayClient?>(nil)
   private let switchboard: Switchboard
+  private let core: RelayCore
+  private let limiter = Mutex<RelayRateLimiter?>(nil)
+  private let isLimited = Atomic(false)
 
   /// When a client comes again after a restart: spread, so that they do not come all at once.
   static let reconnectMilliseconds = 500...3000
@@ -29,9 +32,13 @@ final class RelayLink: RelayConnection {
   /// How long a client may take to read the last that it is told.
   static let farewellTimeout = Duration.seconds(2)
 
-  init(_ stream: ByteStream, _ switchboard: Switchboard) {
-    (self.stream, self.switchboard) = (stream, switchboard)
+  init(_ stream: ByteStream, on core: RelayCore) {
+    (self.stream, self.core) = (stream, core)
+    switchboard = core.switchboard
   }
+
+  /// Who it is, once admitted.
+  var admitted: RelayClient? { client.withLock { $0 } }
 
   // MARK: Introduction
 
@@ -64,9 +71,9 @@ final class RelayLink: RelayConnection {
   /// Takes the client in; nothing is read yet.
   func begin(
     _ introduction: RelayClient.Introduction,
-    on core: RelayCore,
     welcome: [UInt8]
   ) {
+    isLimited.store(!introduction.isMesh, ordering: .relaxed)
     // The welcome comes first, whatever others send at once.
     _ = stream.offer(welcome)
     var effects = RelayEffects()
@@ -99,7 +106,7 @@ final class RelayLink: RelayConnection {
   }
 
   /// Forgets the client; its connection has ended.
-  func finish(on core: RelayCore) {
+  func finish() {
     var effects = RelayEffects()
     reading.withLock { reading in
       if case .switching(var session, let rest) = consume reading {
@@ -114,6 +121,7 @@ final class RelayLink: RelayConnection {
 
   private func receive(_ bytes: [UInt8]) {
     let now = MonotonicClock.now()
+    charge(bytes.count, at: now)
     var rest = bytes
     while let effects = step(rest, at: now) {
       var (settled, hasMore) = effects
@@ -121,6 +129,21 @@ final class RelayLink: RelayConnection {
       guard hasMore else { return }
       rest = []
     }
+  }
+
+  /// Stops reading for a while from a client that sent more than it may.
+  private func charge(_ bytes: Int, at now: Instant) {
+    guard bytes > 0, isLimited.load(ordering: .relaxed), let limit = core.rateLimit else { return }
+    let wait = limiter.withLock { limiter in
+      var each = limiter ?? RelayRateLimiter(limit, at: now)
+      defer { limiter = each }
+      return each.charge(bytes, limit, at: now)
+    }
+    guard let wait else { return }
+    stream.pauseReading(for: wait)
+    var counts = RelayCounters()
+    counts.rateLimitWaits = 1
+    switchboard.add(counts)
   }
 
   /// Switches some frames; nil when there is no session.

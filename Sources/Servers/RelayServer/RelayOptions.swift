@@ -16,6 +16,16 @@ package struct RelayOptions: Sendable {
     case none
   }
 
+  /// What visitors find at `/`.
+  package enum Home: Hashable, Sendable {
+    /// A page that says what this is.
+    case page
+    /// An empty page.
+    case blank
+    /// Another address, to which they are sent.
+    case redirect(to: String)
+  }
+
   /// Where clients connect; port 0 lets the operating system choose.
   package var listen: [Endpoint]
   /// Where STUN is answered on UDP; empty for nowhere.
@@ -36,12 +46,30 @@ package struct RelayOptions: Sendable {
   package var maximumConnectionsPerAddress: Int
   /// How many connections are accepted a second; nil for as many as come.
   package var acceptsPerSecond: Int?
-  /// How long a client may take no bytes before it is disconnected.
-  package var writeTimeout: Duration
+  /// How many may come at once over that; as many as in a second where nil.
+  package var acceptBurst: Int?
+  /// How long a TCP connection is idle before the kernel asks whether the client is still there.
+  package var keepAliveSeconds = 600
+  /// How long sent data may stay unacknowledged.
+  package var userTimeoutMilliseconds = 15_000
+  /// How long a client may take no bytes before it is disconnected; nil for ever.
+  package var writeTimeout: Duration?
   /// How long a stranger may take for each step until it has introduced itself.
   package var introductionTimeout: Duration
   /// Who may use the relay; everybody who proves their key where nil.
   package var admits: (@Sendable (NodeKey, Endpoint?) async -> Bool)?
+  /// Who is asked besides whether a client may use the relay, once when it comes.
+  package var verifier = ClientVerifier()
+  /// How much one client may send; as much as it likes where nil.
+  package var rateLimit: RelayRateLimit?
+  /// Whether packets are relayed; a relay may only answer STUN and show its pages.
+  package var relays = true
+  /// What visitors find at `/`.
+  package var home = Home.page
+  /// From where `/debug/` and `/metrics` are answered, besides this machine and the overlay.
+  package var debuggers: [IPPrefix] = []
+  /// What this build calls itself.
+  package var version = ""
   /// How much each connection remembers of where its packets went.
   package var peerCache = PeerLookupCache.Limits()
   /// Which of several connections with one key gets the packets.
@@ -62,7 +90,7 @@ package struct RelayOptions: Sendable {
     maximumConnections: Int = 16_384,
     maximumConnectionsPerAddress: Int? = nil,
     acceptsPerSecond: Int? = nil,
-    writeTimeout: Duration = .seconds(5),
+    writeTimeout: Duration? = .seconds(5),
     introductionTimeout: Duration = .seconds(10),
     admits: (@Sendable (NodeKey, Endpoint?) async -> Bool)? = nil
   ) {

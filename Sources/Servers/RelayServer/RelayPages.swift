@@ -11,7 +11,15 @@ enum RelayPages {
 
   static func path(of request: HTTPRequest) -> Substring { request.path.prefix { $0 != "?" } }
 
-  static func answer(_ request: HTTPRequest) -> HTTPResponse {
+  /// Whether a page is the same with TLS and without.
+  static func isPlain(_ path: Substring) -> Bool {
+    ["/derp/probe", "/derp/latency-check", "/generate_204", "/robots.txt", "/derp"].contains(path)
+  }
+
+  static func answer(
+    _ request: HTTPRequest,
+    home: RelayOptions.Home = .page
+  ) -> HTTPResponse {
     guard request.method == "GET" || request.method == "HEAD" else {
       return text(405, "Only GET is answered here.")
     }
@@ -21,7 +29,12 @@ enum RelayPages {
     case "/generate_204": return noContent(request.headers["X-Tailscale-Challenge"])
     case "/robots.txt": return text(200, "User-agent: *\nDisallow: /")
     case "/derp": return text(404, "DERP is spoken at the port with TLS only.")
-    case "/": return text(200, "This is a Martlet relay.")
+    case "/":
+      switch home {
+      case .page: return text(200, "This is a Martlet relay.")
+      case .blank: return HTTPResponse(status: 200)
+      case .redirect(let address): return redirect(to: address)
+      }
     default: return text(404, "There is nothing here.")
     }
   }
@@ -47,6 +60,10 @@ enum RelayPages {
         default: "._:-".utf8.contains(byte)
         }
       }
+  }
+
+  static func redirect(to address: String) -> HTTPResponse {
+    HTTPResponse(status: 302, headers: ["Location": address])
   }
 
   static func text(_ status: Int, _ text: String) -> HTTPResponse {

@@ -22,7 +22,7 @@ package final class RelayServer: Sendable {
     var meshing: [Task<Void, Never>] = []
   }
 
-  private let options: RelayOptions
+  let options: RelayOptions
   /// Held until the shutdown: the state directory is nobody else's.
   private let lock: Mutex<InstanceLock?>
   private let identity: RelayIdentity
@@ -36,8 +36,8 @@ package final class RelayServer: Sendable {
   static let lockFile = "relay.lock"
   /// How long a connection may be idle between two requests.
   static let idleTimeout = Duration.seconds(30)
-  /// How long sent data may stay unacknowledged.
-  static let userTimeoutMilliseconds = 15_000
+  /// How long another relay of the mesh may take no bytes before it is disconnected.
+  static let meshWriteTimeout = Duration.seconds(30)
 
   /// A relay that does not listen yet; makes or reads its key and certificate.
   ///
@@ -159,7 +159,7 @@ package final class RelayServer: Sendable {
       on: options.plainListen.map { .tcp($0) },
       tls: nil,
       limits: limits
-    ) { request in RelayPages.answer(request) }
+    ) { [self] request in answerPlainly(request) }
     running.withLock { $0.plain.append(server) }
   }
 
@@ -169,8 +169,16 @@ package final class RelayServer: Sendable {
       let stun = try await DatagramResponder.start(
         on: endpoint,
         isV6Only: isShared
-      ) { datagram, source in
-        BindingResponse.answering(datagram, from: source)
+      ) { [facts] datagram, source in
+        let response = BindingResponse.answering(datagram, from: source)
+        if response == nil {
+          facts.notSTUN.increment()
+        } else if source.address.isV4 {
+          facts.stunOverIPv4.increment()
+        } else {
+          facts.stunOverIPv6.increment()
+        }
+        return response
       }
       running.withLock { $0.stun.append(stun) }
     }
@@ -181,11 +189,12 @@ package final class RelayServer: Sendable {
     limits.maximumConnections = options.maximumConnections
     limits.maximumConnectionsPerAddress = options.maximumConnectionsPerAddress
     limits.acceptsPerSecond = options.acceptsPerSecond
+    limits.acceptBurst = options.acceptBurst
+    limits.keepAliveSeconds = options.keepAliveSeconds
     limits.headerTimeout = options.introductionTimeout
     limits.idleTimeout = Self.idleTimeout
-    limits.writeTimeout = options.writeTimeout
     limits.maximumBodyBytes = 0
-    limits.userTimeoutMilliseconds = Self.userTimeoutMilliseconds
+    limits.userTimeoutMilliseconds = options.userTimeoutMilliseconds
     return limits
   }
 
@@ -195,6 +204,8 @@ package final class RelayServer: Sendable {
       // Cancellation ends the sleep, and the loop with it.
       try? await Task.sleep(for: .seconds(1))
       core.handleTimeouts(at: MonotonicClock.now())
+      let delays = core.counters.queueDelay
+      facts.noteDelays(total: delays.totalMicroseconds, count: delays.counts.reduce(0, +))
       seconds += 1
       if seconds.isMultiple(of: RelayIdentity.renewalSeconds) { renewCertificates() }
     }
@@ -203,7 +214,7 @@ package final class RelayServer: Sendable {
   /// Shows what the certificate files hold now, and a fresh introduction.
   ///
   /// Certificates that cannot be used are told, and the old ones stay.
-  func renewCertificates() {
+  package func renewCertificates() {
     do {
       switch try identity.renew(at: wallClock()) {
       case .same: break
@@ -253,8 +264,45 @@ package final class RelayServer: Sendable {
 
   /// Answers a request, also one that came to another server of this process.
   package func answer(_ request: HTTPRequest) -> HTTPResponse {
-    RelayPages.path(of: request) == "/derp" ? upgrade(request) : RelayPages.answer(request)
+    let path = RelayPages.path(of: request)
+    if path == "/derp", options.relays { return upgrade(request) }
+    return RelayDebugPages.holds(path)
+      ? debugPages.answer(request, path) : RelayPages.answer(request, home: options.home)
   }
+
+  /// Answers a request that came without TLS beside it: what browsers may see, they see with TLS.
+  private func answerPlainly(_ request: HTTPRequest) -> HTTPResponse {
+    let path = RelayPages.path(of: request)
+    if RelayDebugPages.holds(path) { return debugPages.answer(request, path) }
+    guard identity.tls != nil, !RelayPages.isPlain(path), let port = derpPort else {
+      return RelayPages.answer(request, home: options.home)
+    }
+    let host = options.hostname.contains(":") ? "[\(options.hostname)]" : options.hostname
+    let place = port == 443 ? host : "\(host):\(port)"
+    return RelayPages.redirect(to: "https://\(place)\(request.path)")
+  }
+
+  private var debugPages: RelayDebugPages {
+    RelayDebugPages(
+      hostname: options.hostname,
+      debuggers: options.debuggers,
+      facts: facts,
+      clients: { [self] in core.connections },
+      metrics: { [self] in metrics }
+    )
+  }
+
+  /// How the TLS handshakes went.
+  var tlsHandshakes: TLSHandshakes {
+    running.withLock { running in
+      running.servers.reduce(into: TLSHandshakes()) { $0 += $1.tlsHandshakes }
+    }
+  }
+
+  /// From now on each client may send as much as `limit` says, those who are here as well.
+  ///
+  /// Who came before is not told: the protocol has no word for it.
+  package func limit(to limit: RelayRateLimit?) { core.limit(to: limit) }
 
   private func upgrade(_ request: HTTPRequest) -> HTTPResponse {
     let isNotIdeal = request.headers["Ideal-Node"].map { !$0.isEmpty } ?? false
@@ -285,12 +333,17 @@ package final class RelayServer: Sendable {
   // MARK: Clients
 
   private func serve(_ stream: ByteStream, isNotIdeal: Bool) async {
-    let link = RelayLink(stream, core.switchboard)
+    let link = RelayLink(stream, on: core)
     do {
       let admitted = try await admit(link)
       let isMesh = options.meshKey.map { admitted.info.meshKey == $0 } ?? false
       var entropy = Entropy.system
-      let welcome = handshake.welcome(admitted.key, using: &entropy)
+      let welcome = handshake.welcome(
+        admitted.key,
+        Self.info(isMesh ? nil : core.rateLimit),
+        using: &entropy
+      )
+      stream.limitStalls(to: isMesh ? Self.meshWriteTimeout : options.writeTimeout)
       let introduction = RelayClient.Introduction(
         admitted.key,
         admitted.info,
@@ -311,6 +364,7 @@ package final class RelayServer: Sendable {
       link.start()
       await stream.waitUntilClosed()
       core.remove(link)
+      if stream.failure?.reason == .timedOut { facts.writeTimeouts.increment() }
       logger.debug(
         "a client left",
         metadata: [
@@ -343,6 +397,7 @@ package final class RelayServer: Sendable {
         if let admits = options.admits, await !admits(key, link.stream.remoteEndpoint) {
           throw RelayError("the client \(key.short) is not known here")
         }
+        try await verify(key, from: link.stream.remoteEndpoint)
         return admitted
       }
       guard let bytes = try await link.stream.read() else {
@@ -350,6 +405,28 @@ package final class RelayServer: Sendable {
       }
       link.append(bytes)
     }
+  }
+
+  /// Asks whoever knows whether a client may come in.
+  private func verify(_ key: NodeKey, from source: Endpoint?) async throws {
+    guard options.verifier.asks else { return }
+    switch await options.verifier.judge(key, from: source) {
+    case .admitted: facts.verified.increment()
+    case .unasked(let reason):
+      facts.unverified.increment()
+      logger.warning(
+        "admits a client without asking",
+        metadata: ["client": "\(key.short)", "reason": "\(reason)"]
+      )
+    case .refused(let reason):
+      facts.refused.increment()
+      throw RelayError("the client \(key.short) may not use the relay: \(reason)")
+    }
+  }
+
+  /// What a client is told: how much it may send, so that it need not be made to wait.
+  private static func info(_ limit: RelayRateLimit?) -> ServerInfo {
+    ServerInfo(bytesPerSecond: limit?.bytesPerSecond, bytesBurst: limit?.burst)
   }
 
   private static func place(_ stream: ByteStream) -> String {

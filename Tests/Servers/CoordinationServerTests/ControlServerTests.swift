@@ -129,6 +129,34 @@ struct ControlServerTests {
     }
   }
 
+  @Test("A relay that asks whether to admit a client hears yes for members, and for nobody else")
+  func verify() async throws {
+    try await TestServer.run { server in
+      func ask(_ question: String) async throws -> (Int, String) {
+        let answer = try await HTTPClient().request(
+          "POST",
+          url: "http://\(server.endpoint)/verify",
+          body: Array(question.utf8)
+        )
+        let body = try await answer.collect(upTo: 4096)
+        return (answer.status, String(decoding: body, as: UTF8.self))
+      }
+      let member = try await server.joined("member")
+      #expect(try await ask(#"{"NodePublic":"\#(member.nodeKey)"}"#) == (200, #"{"Allow":true}"#))
+      var entropy = Entropy.system
+      let stranger = NodePrivateKey.generate(using: &entropy).publicKey
+      let question = #"{"NodePublic":"\#(stranger)","Source":"192.0.2.1"}"#
+      #expect(try await ask(question) == (200, #"{"Allow":false}"#))
+      let long =
+        #"{"NodePublic":"\#(member.nodeKey)","Source":""#
+        + String(repeating: "x", count: 5000) + "\"}"
+      for wrong in ["", "{}", #"{"NodePublic":7}"#, #"{"NodePublic":"nodekey:00"}"#, long] {
+        #expect(try await ask(wrong).0 == 400, "\(wrong.prefix(40))")
+      }
+      #expect(try await server.get("/verify").0 == 404)
+    }
+  }
+
   @Test("A login waits for the administrator's command, and its page shows it")
   func login() async throws {
     try await TestServer.run { server in

@@ -113,6 +113,8 @@ struct TestClient {
   let stream: ByteStream
   let key: NodeKey
   private(set) var events: [ClientSession.Event] = []
+  /// What the relay told of itself.
+  private(set) var info: ServerInfo?
   private var session: ClientSession
 
   /// Connects and waits until it is admitted.
@@ -159,9 +161,10 @@ struct TestClient {
     )
     try await stream.write(first + effects.output)
     let event = try await next()
-    guard case .connected = event else {
+    guard case .connected(let info) = event else {
       throw NotAdmitted(event: event)
     }
+    self.info = info
   }
 
   struct NotAdmitted: Error { let event: ClientSession.Event? }

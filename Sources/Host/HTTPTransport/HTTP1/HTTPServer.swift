@@ -38,6 +38,9 @@ package final class HTTPServer: Sendable {
   /// How many connections were closed as soon as they came, for a limit.
   package var refusedConnections: Int { listener.refusedConnections }
 
+  /// How the TLS handshakes went.
+  package var tlsHandshakes: TLSHandshakes { listener.tlsHandshakes }
+
   /// Stops listening; connections go on.
   package func stopAccepting() async { await listener.stopAccepting() }
 
