@@ -3,6 +3,8 @@
 import JSON
 
 /// A configuration file: a JSON object whose keys are the names of flags.
+///
+/// What belongs together may stand in an object of its own, as in other programs' files.
 package struct SettingsFile: Sendable {
   /// Where it was read.
   package let path: String
@@ -44,7 +46,7 @@ package struct SettingsFile: Sendable {
       )
     }
     var values: [String: String] = [:]
-    for (key, value) in fields.members {
+    for (key, value) in Self.flat(fields, depth: 0) {
       guard let text = Self.text(value) else {
         throw CommandError(
           "the value of \"\(key)\" in \(path) is neither text, a number, true, false nor a list",
@@ -54,6 +56,21 @@ package struct SettingsFile: Sendable {
       values[key] = text
     }
     (self.path, self.values) = (path, values)
+  }
+
+  /// How deep keys may lie.
+  private static let maximumDepth = 3
+
+  /// The members with their whole names: `{"oidc": {"client_id": "x"}}` is `oidc-client-id`.
+  private static func flat(_ fields: JSONObject, depth: Int) -> [(String, JSONValue)] {
+    fields.members.flatMap { key, value -> [(String, JSONValue)] in
+      guard case .object(let inner) = value, inner.count > 0, depth < maximumDepth else {
+        return [(key, value)]
+      }
+      return flat(inner, depth: depth + 1).map { name, value in
+        (key + "-" + String(name.map { $0 == "_" ? "-" : $0 }), value)
+      }
+    }
   }
 
   private static func text(_ value: JSONValue) -> String? {

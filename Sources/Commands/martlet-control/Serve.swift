@@ -29,6 +29,13 @@ enum Serve {
         code: error.kind == .inUse
           ? .alreadyRunning : error.kind == .inaccessible ? .permission : .failure
       )
+    } catch let error as IdentityProviderError {
+      throw CommandError(
+        error.description,
+        hint:
+          "Start it first, or let the server start without: oidc-only-start-if-oidc-is-available "
+          + "false."
+      )
     } catch let error as HTTPTransportError {
       throw CommandError(
         error.what,
@@ -62,6 +69,12 @@ enum Serve {
       tailnet: tailnet,
       version: Version.long
     )
+    options.identityProvider = settings.identityProvider
+    if let provider = settings.identityProvider, provider.issuer.hasPrefix("http://") {
+      logger.warning(
+        "the identity provider is asked without encryption: who reads along can log in as anybody"
+      )
+    }
     if !settings.policy.isEmpty { options.policy = PolicyText.file(settings.policy) }
     let server = try await ControlServer(options, state: state, logger: logger)
     do {

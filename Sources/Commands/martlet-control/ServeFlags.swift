@@ -86,6 +86,24 @@ struct ServeFlags: ParsableArguments {
     )
   )
   var nodeApproval: Bool?
+  @Option(
+    help: ArgumentHelp(
+      "The identity provider by which people let their machines in (OpenID Connect); what else there "
+        + "is to say of it stands in the configuration file.",
+      valueName: "url"
+    )
+  )
+  var oidcIssuer: String?
+  @Option(help: ArgumentHelp("What the identity provider calls this server.", valueName: "id"))
+  var oidcClientID: String?
+  @Option(
+    name: .customLong("oidc-client-secret-path"),
+    help: ArgumentHelp(
+      "A file with what the server proves itself by to the identity provider.",
+      valueName: "file"
+    )
+  )
+  var oidcSecretPath: String?
   @Option(help: .yesNo("Run a relay too."))
   var derp: Bool?
   @Option(help: ArgumentHelp("The TCP port of the relay (8443).", valueName: "port"))

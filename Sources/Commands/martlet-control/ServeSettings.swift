@@ -4,6 +4,7 @@ import Addressing
 import CommandLine
 import ControlProtocol
 import Coordination
+import CoordinationServer
 import HTTPTransport
 import JSON
 import Logging
@@ -18,6 +19,8 @@ struct ServeSettings {
   var relay: Relay?
   /// Where the policy to put in force is; empty for the stored one.
   var policy: String
+  /// Who says who people are.
+  var identityProvider: IdentityProviderOptions?
 
   /// What was told about the embedded relay.
   struct Relay {
@@ -62,6 +65,7 @@ struct ServeSettings {
     policy = try settings.value("policy", flags.policy, default: "")
     logLevel = try settings.value("log-level", flags.logLevel, default: .info)
     let relay = try RelayTexts(flags, &settings)
+    let provider = try ProviderTexts(flags, &settings)
     try settings.finish()
 
     let place = try ServerURL(url)
@@ -82,6 +86,7 @@ struct ServeSettings {
     guard timeout >= .seconds(60) else {
       throw settings.wrong("ephemeral-timeout", "has to be a minute or more")
     }
+    identityProvider = try provider.checked(settings)
     if relay.isWanted { self.relay = try relay.checked(url: place, settings) }
   }
 

@@ -308,7 +308,7 @@ extension Tailnet {
     )
   }
 
-  private func pendingLogin(_ id: LoginID) throws(Refusal) -> LoginRequest {
+  func pendingLogin(_ id: LoginID) throws(Refusal) -> LoginRequest {
     guard let login = logins[id], login.verdict == .pending else {
       throw .notFound("No login with this id is waiting; it may have expired. Start it again.")
     }

@@ -60,6 +60,7 @@ package final class ControlServer: Sendable {
     let connections = ConnectionCount(maximum: options.maximumMachines)
     self.connections = connections
     let admin = AdminEndpoint(coordinator: coordinator, logger: logger, ownUser: geteuid())
+    let logins = try await Self.desk(options, for: coordinator, clock: clock, logger: logger)
     let entrance = PublicEndpoint(
       coordinator: coordinator,
       key: key,
@@ -69,7 +70,8 @@ package final class ControlServer: Sendable {
         coordinator: coordinator,
         logger: logger,
         turnstile: Turnstile(places: 4)
-      )
+      ),
+      logins: logins
     )
     var limits = HTTPLimits()
     limits.maximumConnections = options.maximumMachines
@@ -121,6 +123,34 @@ package final class ControlServer: Sendable {
           + "\(state.file(name)) from a backup, or move the whole state directory away to begin anew."
       )
     }
+  }
+
+  /// Where people log in with the identity provider; nil where there is none.
+  private static func desk(
+    _ options: ServerOptions,
+    for coordinator: Coordinator,
+    clock: @escaping @Sendable () -> Moment,
+    logger: Logger
+  ) async throws(IdentityProviderError) -> LoginDesk? {
+    guard let wanted = options.identityProvider else { return nil }
+    let provider = IdentityProvider(wanted, url: options.tailnet.url, clock: clock)
+    do {
+      try await provider.prepare()
+    } catch {
+      guard !wanted.isRequiredAtStart else {
+        throw IdentityProviderError(
+          description: "the identity provider \(wanted.issuer) cannot be used: \(error)"
+        )
+      }
+      logger.error("the identity provider does not answer yet", metadata: ["reason": "\(error)"])
+    }
+    return LoginDesk(
+      provider,
+      for: coordinator,
+      url: options.tailnet.url,
+      clock: clock,
+      logger: logger
+    )
   }
 
   /// Puts the policy of a file in force; a wrong one leaves the last good one in force.

@@ -6,29 +6,25 @@ internal import Keys
 
 /// The page that a person sees who follows the address that a machine printed.
 ///
-/// It says which command an administrator runs. It has no button: whoever holds the address can read
-/// what a machine calls itself, and let nothing in.
+/// Without an identity provider it says which command an administrator runs. It has no button then:
+/// whoever holds the address can read what a machine calls itself, and let nothing in. With one, the
+/// button comes after the person has logged in.
 enum LoginPage {
-  /// No script, no frame, no form, nothing from elsewhere; only the style below.
-  static let securityPolicy =
+  /// No script, no frame, nothing from elsewhere, and no form but where the person is asked; only
+  /// the style below.
+  static func securityPolicy(mayPost: Bool) -> String {
     "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; "
-    + "form-action 'none'"
+      + "form-action \(mayPost ? "'self'" : "'none'")"
+  }
 
   static func waiting(_ login: LoginRequest) -> String {
     // What stands in a command to be copied is a tag and nothing else.
     let tags = login.requestedTags.filter(Tag.isTag)
     let tagOption = tags.isEmpty ? "" : " --tags \(tags.joined(separator: ","))"
-    let facts = [
-      ("Machine", NodeName.printable(login.hostinfo.hostname)),
-      ("System", NodeName.printable(login.hostinfo.os)),
-      ("Machine key", login.machineKey.short),
-      ("Asks for tags", tags.joined(separator: ", ")),
-    ].filter { !$0.1.isEmpty }
-    let rows = facts.map { "<dt>\(escaped($0.0))</dt><dd>\(escaped($0.1))</dd>" }.joined()
     return page(
       "A machine asks to join",
       """
-      <dl>\(rows)</dl>
+      \(facts(login))
       <p>If you know this machine, have an administrator run, where the server runs:</p>
       <pre>martlet-control auth approve\(escaped(tagOption)) \(login.id)</pre>
       <p>If you do not know it:</p>
@@ -36,6 +32,48 @@ enum LoginPage {
       <p>More than one user? Say whose machine it is with <code>--user NAME</code>.</p>
       """
     )
+  }
+
+  /// What a machine says of itself.
+  private static func facts(_ login: LoginRequest) -> String {
+    let facts = [
+      ("Machine", NodeName.printable(login.hostinfo.hostname)),
+      ("System", NodeName.printable(login.hostinfo.os)),
+      ("Machine key", login.machineKey.short),
+      ("Asks for tags", login.requestedTags.filter(Tag.isTag).joined(separator: ", ")),
+    ].filter { !$0.1.isEmpty }
+    let rows = facts.map { "<dt>\(escaped($0.0))</dt><dd>\(escaped($0.1))</dd>" }.joined()
+    return "<dl>\(rows)</dl>"
+  }
+
+  /// Asks a person who has logged in whether the machine is theirs.
+  static func confirming(_ login: LoginRequest, as person: String, form: String) -> String {
+    page(
+      "Is this machine yours?",
+      """
+      \(facts(login))
+      <p>You are logged in as <strong>\(escaped(NodeName.printable(person)))</strong>. The machine
+      will reach everything that you may reach. If you did not start this yourself, close the page.</p>
+      <form method="post" action="/register/confirm/\(login.id)">
+      <input type="hidden" name="token" value="\(escaped(form))">
+      <button>Let it join</button>
+      </form>
+      """
+    )
+  }
+
+  /// A machine is in.
+  static func joined(_ node: NodeRecord) -> String {
+    page(
+      "Done",
+      "<p>\(escaped(node.name)) has joined. You can close this page.</p>"
+        + (node.isAuthorized ? "" : "<p>It waits for an administrator's approval now.</p>")
+    )
+  }
+
+  /// A few words.
+  static func message(_ title: String, _ words: String) -> String {
+    page(title, "<p>\(escaped(words))</p>")
   }
 
   static func decided(_ verdict: LoginRequest.Verdict) -> String {

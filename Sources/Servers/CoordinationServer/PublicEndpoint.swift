@@ -18,6 +18,8 @@ struct PublicEndpoint: Sendable {
   /// The longest question of a relay.
   private static let maximumQuestion = 4096
   let machines: MachineEndpoint
+  /// Leads people through their identity provider; nil where there is none.
+  let logins: LoginDesk?
 
   func answer(_ request: HTTPRequest) async -> HTTPResponse {
     guard let target = RequestTarget(request.path) else {
@@ -27,9 +29,13 @@ struct PublicEndpoint: Sendable {
       return request.isForWebSocket ? webSocket(request, target) : upgrade(request)
     }
     if target.path == "/verify", request.method == "POST" { return await verify(request.body) }
+    if request.method == "POST", let logins, let id = confirmation(target) {
+      return await logins.confirm(id, request)
+    }
     guard request.method == "GET" || request.method == "HEAD" else {
       return Answer.text(405, "Only GET is answered here.")
     }
+    if target.path == "/oidc/callback", let logins { return await logins.callback(target, request) }
     switch target.path {
     case "/key": return serverKey(target)
     case "/health": return await health()
@@ -97,7 +103,17 @@ struct PublicEndpoint: Sendable {
     guard login.verdict == .pending else {
       return Answer.html(200, LoginPage.decided(login.verdict))
     }
+    if let logins { return await logins.begin(.machine(id)) }
     return Answer.html(200, LoginPage.waiting(login))
+  }
+
+  /// The login that `POST /register/confirm/ID` is about.
+  private func confirmation(_ target: RequestTarget) -> LoginID? {
+    let segments = target.segments
+    guard segments.count == 3, segments[0] == "register", segments[1] == "confirm" else {
+      return nil
+    }
+    return LoginID(segments[2])
   }
 
   // MARK: The way in

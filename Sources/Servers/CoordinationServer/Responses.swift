@@ -9,12 +9,12 @@ enum Answer {
     bytes(status, "text/plain; charset=utf-8", Array((text + "\n").utf8))
   }
 
-  static func html(_ status: Int, _ page: String) -> HTTPResponse {
+  static func html(_ status: Int, _ page: String, mayPost: Bool = false) -> HTTPResponse {
     bytes(
       status,
       "text/html; charset=utf-8",
       Array(page.utf8),
-      ("Content-Security-Policy", LoginPage.securityPolicy)
+      ("Content-Security-Policy", LoginPage.securityPolicy(mayPost: mayPost))
     )
   }
 

@@ -20,6 +20,8 @@ package struct ServerOptions: Sendable {
   package var version: String
   /// The policy to put in force at start; nil for the one that is stored.
   package var policy: PolicyFile?
+  /// Who says who people are; nil where an administrator lets machines in.
+  package var identityProvider: IdentityProviderOptions?
   /// How many machines may be connected.
   package var maximumMachines = 20_000
 
