@@ -7,6 +7,6 @@ struct RelayCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "derp",
     abstract: "Measures the relay.",
-    subcommands: [LookupCacheCommand.self]
+    subcommands: [LoadCommand.self, ConnectCommand.self, LookupCacheCommand.self]
   )
 }

@@ -12,5 +12,6 @@
 #include "CHostMemory.h"
 #include "CHostNetlink.h"
 #include "CHostSteering.h"
+#include "CHostStreams.h"
 
 #endif
