@@ -2,7 +2,7 @@
 # `make up` and `make test` are all that a newcomer needs; the rest are steps of them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down join test build check fuzz lab lab-down bench bench-control budget clean
+.PHONY: help up down join test build check fuzz lab lab-down bench bench-control budget bench-derp clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ bench: ## Measure against wireguard-go in the same run: make bench FIGURES="tcp 
 bench-control: ## Load the coordination server with simulated nodes: make bench-control NODES="1000 5000"
 	@Scripts/build-release
 	@python3 Tests/Benchmarks/bench_control.py $(NODES)
+
+bench-derp: ## Measure the relay, beside the one that MARTLET_RIVAL_RELAY starts: make bench-derp FIGURES="idle storm"
+	@MARTLET_BENCH_PROGRAM=bench_derp.py Scripts/bench $(FIGURES)
 
 budget: ## Count the instructions of the per-packet path against their budget
 	@Scripts/build-release

@@ -114,7 +114,9 @@ final class LoadClient {
     while unsafe !rest.isEmpty {
       switch unsafe socket.send(rest) {
       case .bytes(let count): unsafe rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-      case .wouldWait: return unsafe unsent = Array(rest)
+      case .wouldWait:
+        unsafe unsent = Array(rest)
+        return
       case .ended, .failed: return fail("the relay closed the connection")
       }
     }

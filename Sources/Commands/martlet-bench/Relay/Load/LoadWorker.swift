@@ -22,9 +22,9 @@ struct LoadWorker: ~Copyable {
   private var writing: Set<Int> = []
 
   init(relay: Endpoint, context: TLSContext?) throws {
-    self.relay = relay
-    scratch = try LoadScratch(context: context)
+    let scratch = try LoadScratch(context: context)
     poller = try Poller()
+    (self.relay, self.scratch) = (relay, scratch)
   }
 
   /// How many clients the relay did not admit, and why the first of them.
