@@ -128,7 +128,7 @@ let groups: [(folder: String, modules: [Module])] = [
       ),
       Module(
         "HTTPTransport",
-        on: ["Bytes", "Addressing", "Timing", "Cryptography"],
+        on: ["HostIO", "Bytes", "Addressing", "Timing", "Cryptography"],
         borrowing: nio
       ),
     ]

@@ -57,6 +57,12 @@ public struct FrameDecoder: Sendable {
     position = 0
   }
 
+  /// Gives back the memory of what was taken, where nothing is left of it.
+  mutating func releaseTaken() {
+    guard position == buffer.count else { return }
+    (buffer, position) = ([], 0)
+  }
+
   /// The next frame; nil when it is not whole yet.
   ///
   /// - Throws: `FrameError`; the stream is then of no more use.

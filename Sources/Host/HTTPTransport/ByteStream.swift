@@ -15,12 +15,10 @@ package final class ByteStream: Sendable {
   static let inboundBound = 256 * 1024
   /// Writers wait while this much waits to be sent.
   static let outboundBound = 128 * 1024
-  /// Stuck writes are noticed in pieces of this size.
-  static let writeGranule = 16 * 1024
   /// How long a close waits for what was written to leave.
   static let lingerTimeout = Duration.seconds(5)
 
-  let channel: any Channel
+  let channel: any ByteCarrier
   let state = Mutex(ByteStreamState())
   private let stallTimeout = Mutex<Duration?>(nil)
 
@@ -34,11 +32,17 @@ package final class ByteStream: Sendable {
   package let isTLS: Bool
 
   init(channel: any Channel, isTLS: Bool, credentials: PeerCredentials?) {
-    self.channel = channel
+    self.channel = ChannelCarrier(channel)
     self.isTLS = isTLS
     remoteEndpoint = channel.remoteAddress.flatMap(Endpoint.init)
     localEndpoint = channel.localAddress.flatMap(Endpoint.init)
     peerCredentials = credentials
+  }
+
+  init(carrier: any ByteCarrier, isTLS: Bool, from remote: Endpoint, to local: Endpoint?) {
+    channel = carrier
+    self.isTLS = isTLS
+    (remoteEndpoint, localEndpoint, peerCredentials) = (remote, local, nil)
   }
 
   /// The SHA-256 of the other side's certificate in DER; nil without TLS, or when it showed none.
@@ -103,7 +107,7 @@ package final class ByteStream: Sendable {
     _ receive: @escaping @Sendable ([UInt8]) -> Void,
     hasRoom: @escaping @Sendable () -> Void
   ) {
-    channel.eventLoop.execute { [self] in
+    channel.execute { [self] in
       let early = state.withLock { state -> [UInt8] in
         precondition(state.reader == nil, "a stream has one reader at a time")
         state.consumer = ByteStreamState.Consumer(receive: receive, hasRoom: hasRoom)
@@ -190,7 +194,7 @@ package final class ByteStream: Sendable {
       defer { state.isFlushScheduled = true }
       return (.accepted, !state.isFlushScheduled)
     }
-    if mustFlush { channel.eventLoop.execute { self.flush() } }
+    if mustFlush { channel.flushSoon(self) }
     return answer
   }
 
@@ -205,27 +209,20 @@ package final class ByteStream: Sendable {
     }
   }
 
-  /// Hands everything accepted to the channel; on the event loop.
+  /// Hands everything accepted to the carrier, on its thread.
   func flush() {
-    var bytes = state.withLock { state in
+    let bytes = state.withLock { state in
       state.isFlushScheduled = false
       defer { state.outbound = ByteBuffer() }
       return state.outbound
     }
     guard bytes.readableBytes > 0 else { return }
-    while let slice = bytes.readSlice(length: min(Self.writeGranule, bytes.readableBytes)),
-      slice.readableBytes > 0
-    {
-      let count = slice.readableBytes
-      let promise = channel.eventLoop.makePromise(of: Void.self)
-      promise.futureResult.whenComplete { _ in self.didWrite(count) }
-      channel.write(slice, promise: promise)
-    }
-    channel.flush()
+    channel.send(bytes, of: self)
     watchForStall()
   }
 
-  private func didWrite(_ count: Int) {
+  /// So much of what was accepted has been handed to the kernel.
+  func didWrite(_ count: Int) {
     let (waiters, tell) = state.withLock { state -> ([ByteStreamState.Waiter], Bool) in
       state.outstanding -= count
       state.progress &+= 1
@@ -288,16 +285,38 @@ package final class ByteStream: Sendable {
 
   // MARK: Ending
 
+  /// Whether it stays open when whoever serves it returns.
+  var isKept: Bool { state.withLock { $0.isKept } }
+
+  /// From now on the stream lives without a task: it is not closed when whoever serves it returns.
+  ///
+  /// For streams that are consumed; who keeps one learns of its end by `whenClosed`.
+  package func keepOpen() { state.withLock { $0.isKept = true } }
+
+  /// Notes the task that serves the stream, as long as there has to be one; nil for none any more.
+  func isServed(by task: Task<Void, Never>?) {
+    state.withLock { $0.serving = $0.isKept || $0.end != nil ? nil : task }
+    if isClosed { task?.cancel() }
+  }
+
+  func cancelServing() {
+    let task = state.withLock { state in
+      defer { state.serving = nil }
+      return state.serving
+    }
+    task?.cancel()
+  }
+
   /// Sends what was written, then ends the connection.
   package func close() async {
     await finishWriting()
-    channel.close(promise: nil)
+    channel.close()
   }
 
   /// Sends what was written, then tells the other side that there is no more; reading goes on.
   func closeOutput() async {
     await finishWriting()
-    channel.close(mode: .output, promise: nil)
+    channel.closeOutput()
   }
 
   /// Takes no more writes, and waits until those taken have left.
@@ -326,7 +345,7 @@ package final class ByteStream: Sendable {
 
   func abort(because error: HTTPTransportError) {
     didEnd(.failure(error))
-    channel.close(promise: nil)
+    channel.close()
   }
 
   /// Calls back once the connection has ended, at once if it has already.

@@ -34,6 +34,8 @@ struct ByteStreamState {
   var isStallTimerRunning = false
 
   var isClosing = false
+  var isKept = false
+  var serving: Task<Void, Never>?
   var end: Result<Void, HTTPTransportError>?
   var closeCallbacks: [@Sendable () -> Void] = []
   var closeWaiters: [Waiter] = []

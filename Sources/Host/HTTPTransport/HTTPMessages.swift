@@ -131,6 +131,10 @@ package struct HTTPLimits: Hashable, Sendable {
   /// How many requests of one HTTP/2 connection may be in progress.
   package var maximumConcurrentStreams = 100
 
+  /// Whether thousands may come by TCP and then be silent, so that loops of our own carry them
+  /// instead of NIO: those take a tenth of the memory for each.
+  package var expectsThousands = false
+
   /// The defaults.
   package init() {}
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Addressing
+import HostIO
 import NIOCore
 import NIOPosix
 import NIOSSL
@@ -57,6 +58,7 @@ package struct TLSHandshakes: Hashable, Sendable {
 /// Waits for connections and hands each to a task of its own.
 package final class Listener: Sendable {
   private let channels = Mutex<[any Channel]>([])
+  private let loopListeners = Mutex<[LoopListener]>([])
   private let paths = Mutex<[String]>([])
   private let streams = Mutex(Streams())
   private let handshakes = Mutex(TLSHandshakes())
@@ -106,6 +108,7 @@ package final class Listener: Sendable {
   /// The TCP endpoints, with the ports that the operating system chose.
   package var endpoints: [Endpoint] {
     channels.withLock { $0.compactMap { $0.localAddress.flatMap(Endpoint.init) } }
+      + loopListeners.withLock { $0.map(\.endpoint) }
   }
 
   /// How many connections there are.
@@ -142,6 +145,11 @@ package final class Listener: Sendable {
     }
     // A listener that is closed already is what we want.
     for channel in open { try? await channel.close() }
+    let listening = loopListeners.withLock { listening in
+      defer { listening = [] }
+      return listening
+    }
+    for listener in listening { await listener.stop() }
     let made = paths.withLock { paths in
       defer { paths = [] }
       return paths
@@ -156,6 +164,13 @@ package final class Listener: Sendable {
   ) async throws {
     do {
       switch address {
+      case .tcp(let endpoint) where limits.expectsThousands:
+        let isV6Only = address.leavesIPv4(to: others)
+        let listener = try LoopListener(on: endpoint, isV6Only: isV6Only) { [self] in
+          adopt($0, from: $1, tls: tls)
+        }
+        loopListeners.withLock { $0.append(listener) }
+        listener.start()
       case .tcp(let endpoint):
         var bootstrap = bootstrap(tls: tls)
         if address.leavesIPv4(to: others) {
@@ -178,9 +193,37 @@ package final class Listener: Sendable {
       }
     } catch let error as HTTPTransportError {
       throw error
+    } catch let error as HostError {
+      throw HTTPTransportError(
+        listening: address.description,
+        IOError(errnoCode: error.code, reason: error.operation)
+      )
     } catch {
       throw HTTPTransportError(listening: address.description, error)
     }
+  }
+
+  /// The stream of a connection that one of our own loops accepted; nil where there is no room.
+  private func adopt(
+    _ connection: LoopConnection,
+    from remote: Endpoint,
+    tls: TLSServerSettings?
+  ) -> ByteStream? {
+    guard gate.admit() else { return nil }
+    connection.tune(
+      idleSeconds: 60,
+      userTimeoutMilliseconds: limits.userTimeoutMilliseconds
+    )
+    connection.context = tls?.sessions
+    let stream = ByteStream(
+      carrier: connection,
+      isTLS: tls != nil,
+      from: remote,
+      to: connection.localEndpoint
+    )
+    stream.whenClosed { self.gate.leave() }
+    opened(stream)
+    return stream
   }
 
   private func bootstrap(tls: TLSServerSettings?) -> ServerBootstrap {
@@ -212,10 +255,12 @@ package final class Listener: Sendable {
     stream.limitStalls(to: limits.writeTimeout)
     let task = Task { [self] in
       await greet(stream)
-      await stream.close()
+      // What a task needed while it ran is freed with it.
+      if stream.isKept { stream.isServed(by: nil) } else { await stream.close() }
     }
+    stream.isServed(by: task)
     stream.whenClosed { [self] in
-      task.cancel()
+      stream.cancelServing()
       streams.withLock { $0.open[id] = nil }
     }
   }

@@ -186,6 +186,7 @@ package final class RelayServer: Sendable {
 
   private var limits: HTTPLimits {
     var limits = HTTPLimits()
+    limits.expectsThousands = true
     limits.maximumConnections = options.maximumConnections
     limits.maximumConnectionsPerAddress = options.maximumConnectionsPerAddress
     limits.acceptsPerSecond = options.acceptsPerSecond
@@ -362,15 +363,9 @@ package final class RelayServer: Sendable {
         metadata: ["client": "\(admitted.key.short)", "from": "\(Self.place(stream))"]
       )
       link.start()
-      await stream.waitUntilClosed()
-      core.remove(link)
-      if stream.failure?.reason == .timedOut { facts.writeTimeouts.increment() }
-      logger.debug(
-        "a client left",
-        metadata: [
-          "client": "\(admitted.key.short)", "reason": "\(stream.failure?.what ?? "it closed")",
-        ]
-      )
+      // From here on the connection needs no task.
+      stream.keepOpen()
+      stream.whenClosed { [self] in left(link, admitted.key) }
     } catch {
       logger.debug(
         "a client was turned away",
@@ -378,6 +373,17 @@ package final class RelayServer: Sendable {
       )
       stream.abort()
     }
+  }
+
+  private func left(_ link: RelayLink, _ key: NodeKey) {
+    core.remove(link)
+    if link.stream.failure?.reason == .timedOut { facts.writeTimeouts.increment() }
+    logger.debug(
+      "a client left",
+      metadata: [
+        "client": "\(key.short)", "reason": "\(link.stream.failure?.what ?? "it closed")",
+      ]
+    )
   }
 
   private func admit(_ link: RelayLink) async throws -> RelayHandshake.Admitted {

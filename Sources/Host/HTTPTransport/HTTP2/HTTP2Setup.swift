@@ -28,7 +28,10 @@ extension ByteStream {
   ) async throws -> NIOHTTP2Handler.StreamMultiplexer {
     var streams = NIOHTTP2Handler.StreamConfiguration()
     streams.targetWindowSize = window
-    let (configuration, channel) = (streams, channel)
+    guard let channel = (channel as? ChannelCarrier)?.channel else {
+      throw HTTPTransportError(.system, "HTTP/2 is spoken over channels of NIO only")
+    }
+    let configuration = streams
     return try await channel.eventLoop.submit { [self] in
       flush()
       let pipeline = channel.pipeline.syncOperations

@@ -126,13 +126,17 @@ private enum SharedTLSContext {
 /// Both can be replaced while a server uses them: connections that come later get the new ones.
 package struct TLSServerSettings: Sendable {
   private final class Shown: Sendable {
-    let now: Mutex<(context: NIOSSLContext, sha256: [UInt8])>
-    init(_ context: NIOSSLContext, sha256: [UInt8]) { now = Mutex((context, sha256)) }
+    let now: Mutex<(context: NIOSSLContext, sessions: TLSContext, sha256: [UInt8])>
+    init(_ context: NIOSSLContext, _ sessions: TLSContext, sha256: [UInt8]) {
+      now = Mutex((context, sessions, sha256))
+    }
   }
 
   private let shown: Shown
 
   var context: NIOSSLContext { shown.now.withLock { $0.context } }
+  /// The same for sessions of our own loops.
+  var sessions: TLSContext { shown.now.withLock { $0.sessions } }
   /// The SHA-256 of the DER of the first certificate.
   package var certificateSHA256: [UInt8] { shown.now.withLock { $0.sha256 } }
 
@@ -201,6 +205,10 @@ package struct TLSServerSettings: Sendable {
     configuration.shutdownTimeout = .seconds(2)
     shown = Shown(
       try NIOSSLContext(configuration: configuration),
+      try TLSContext(
+        certificates: certificates.map { try $0.toDERBytes() },
+        privateKey: key.derBytes
+      ),
       sha256: SHA256.hash(try leaf.toDERBytes())
     )
   }

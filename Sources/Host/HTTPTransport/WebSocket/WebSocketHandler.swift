@@ -158,14 +158,5 @@ extension ByteStream {
   /// From now on the bytes of this stream travel in messages of a WebSocket, whose server we are.
   ///
   /// What was written before leaves as it is, what was received and not read yet is taken apart.
-  func becomeWebSocket() async throws {
-    try await channel.eventLoop.submit { [self] in
-      flush()
-      let pipeline = channel.pipeline.syncOperations
-      let end = try pipeline.handler(type: ByteStreamHandler.self)
-      let handler = WebSocketHandler()
-      try pipeline.addHandler(handler, position: .before(end))
-      handler.deliver(takeUnread())
-    }.get()
-  }
+  func becomeWebSocket() async throws { try await channel.becomeWebSocket(self) }
 }
