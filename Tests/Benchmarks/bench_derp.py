@@ -99,7 +99,7 @@ class Bench:
         if name != OURS:
             return shlex.split(self.rival.format(port=PORT, cert=self.certificate, key=self.key))
         return [BINARIES / "martlet-derp", "--listen", Relay.address, "--cert", self.certificate, "--key", self.key,
-                "--stun-port", "-1", "--state", self.directory / "state", "--connection-limit", "30000"]
+                "--stun-port", "-1", "--state", self.directory / "state", "--connection-limit", "100000"]
 
     @contextlib.contextmanager
     def relay(self, name, cores=None):
@@ -178,7 +178,8 @@ def victims(bench):
 
 def idle(bench):
     """Resident memory of clients that are silent."""
-    for count in IDLE:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 500
+    for count in (min(count, most) for count in IDLE):
         def measure(relay):
             before = relay.resident()
             with relay.clients(count):

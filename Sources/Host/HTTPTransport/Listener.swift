@@ -211,7 +211,7 @@ package final class Listener: Sendable {
   ) -> ByteStream? {
     guard gate.admit() else { return nil }
     connection.tune(
-      idleSeconds: 60,
+      idleSeconds: limits.keepAliveSeconds,
       userTimeoutMilliseconds: limits.userTimeoutMilliseconds
     )
     connection.context = tls?.sessions

@@ -122,6 +122,7 @@ package final class RelayServer: Sendable {
   ///
   /// - Throws: `HTTPTransportError` when a port cannot be had; nothing listens then.
   package func start() async throws {
+    OpenFiles.raiseLimit()
     do {
       try await startRelaying()
       try await startAnsweringPlainly()
@@ -199,14 +200,24 @@ package final class RelayServer: Sendable {
     return limits
   }
 
+  /// After so many connections have ended, their memory is given back to the system.
+  static let departuresBeforeRelease = 500
+
   private func tick() async {
     var seconds = 0
+    var most = 0
     while !Task.isCancelled {
       // Cancellation ends the sleep, and the loop with it.
       try? await Task.sleep(for: .seconds(1))
       core.handleTimeouts(at: MonotonicClock.now())
       let delays = core.counters.queueDelay
       facts.noteDelays(total: delays.totalMicroseconds, count: delays.counts.reduce(0, +))
+      let connections = connectionCount
+      most = max(most, connections)
+      if most - connections >= Self.departuresBeforeRelease {
+        most = connections
+        HostMemory.releaseFree()
+      }
       seconds += 1
       if seconds.isMultiple(of: RelayIdentity.renewalSeconds) { renewCertificates() }
     }

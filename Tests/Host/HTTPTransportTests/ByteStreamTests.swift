@@ -6,7 +6,7 @@ import Testing
 
 @testable import HTTPTransport
 
-@Suite("Streams of bytes", .timeLimit(.minutes(10)))
+@Suite("Streams of bytes", .timeLimit(.minutes(10)), .onBothCarriers)
 struct ByteStreamTests {
   @Test("Concurrent writers never mix within one write, and all arrives in order of each")
   func writers() async throws {

@@ -11,6 +11,9 @@ import Testing
 enum World {
   static let loopback = Endpoint(IPAddress(127, 0, 0, 1), port: 0)
 
+  /// Whether servers use loops of our own instead of NIO.
+  @TaskLocal static var isOnLoops = false
+
   /// Answers with what was asked: `POST /path 5`.
   static let echo: HTTPHandler = { request in
     HTTPResponse(
@@ -36,6 +39,8 @@ enum World {
     handler: @escaping HTTPHandler = echo,
     _ body: (HTTPServer, UInt16) async throws -> Result
   ) async throws -> Result {
+    var limits = limits
+    limits.expectsThousands = isOnLoops
     let server = try await HTTPServer.start(
       on: [.tcp(loopback)],
       tls: tls,
@@ -175,4 +180,26 @@ final class Counter: Sendable {
       return count
     }
   }
+}
+
+/// Runs every test of a suite twice: with servers on NIO, and on loops of our own.
+struct OnBothCarriers: SuiteTrait, TestScoping {
+  let isRecursive = true
+
+  func scopeProvider(for test: Test, testCase: Test.Case?) -> OnBothCarriers? {
+    testCase == nil ? nil : self
+  }
+
+  func provideScope(
+    for test: Test,
+    testCase: Test.Case?,
+    performing function: @Sendable () async throws -> Void
+  ) async throws {
+    try await World.$isOnLoops.withValue(false, operation: function)
+    try await World.$isOnLoops.withValue(true, operation: function)
+  }
+}
+
+extension Trait where Self == OnBothCarriers {
+  static var onBothCarriers: OnBothCarriers { OnBothCarriers() }
 }

@@ -15,3 +15,5 @@ static inline size_t chost_allocated_bytes(void) {
 /// written; each comes back from the page cache when it is touched. Returns the number of bytes
 /// whose pages were let go of, touched or not.
 size_t chost_release_program_pages(void);
+/// Gives memory back to the system that was freed and lies in whole pages.
+static inline void chost_release_memory(void) { malloc_trim(0); }

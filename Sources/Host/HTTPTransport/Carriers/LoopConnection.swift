@@ -122,7 +122,9 @@ import Synchronization
       return unsafe deliver(received, stream)
     }
     pushSealed()
-    if !wasEstablished, tls?.isEstablished == true { stream.didHandshake(nil) }
+    if !wasEstablished, tls?.isEstablished == true {
+      stream.didHandshake(nil, version: tls?.version)
+    }
     unsafe deliver(UnsafeRawBufferPointer(rebasing: loop.plaintext[..<length]), stream)
     switch progress {
     case .open: break

@@ -58,6 +58,16 @@ import CNIOBoringSSL
   /// Whether both sides have agreed and proven themselves.
   public var isEstablished: Bool { unsafe SSL_in_init(session) == 0 }
 
+  /// The version that both sides agreed on, like `1.3`; nil before.
+  public var version: String? {
+    guard isEstablished else { return nil }
+    return switch unsafe SSL_version(session) {
+    case TLS1_3_VERSION: "1.3"
+    case TLS1_2_VERSION: "1.2"
+    default: "unknown"
+    }
+  }
+
   /// Takes in all of what was received, and writes the plaintext in it to `plaintext`, which has
   /// room for as much and `margin` more.
   ///

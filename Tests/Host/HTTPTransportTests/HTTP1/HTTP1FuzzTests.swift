@@ -5,7 +5,7 @@ import Testing
 
 @testable import HTTPTransport
 
-@Suite("Malformed HTTP/1", .timeLimit(.minutes(10)))
+@Suite("Malformed HTTP/1", .timeLimit(.minutes(10)), .onBothCarriers)
 struct HTTP1FuzzTests {
   static let heads = [
     "GET /path?query HTTP/1.1\r\nHost: example\r\nAccept: */*\r\nConnection: keep-alive",

@@ -7,7 +7,7 @@ import Testing
 
 @testable import HTTPTransport
 
-@Suite("Serving HTTP/1.1", .timeLimit(.minutes(10)))
+@Suite("Serving HTTP/1.1", .timeLimit(.minutes(10)), .onBothCarriers)
 struct HTTP1ServerTests {
   @Test("Requests sent at once are answered in order over one connection")
   func pipelining() async throws {

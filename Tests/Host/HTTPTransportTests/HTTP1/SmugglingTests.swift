@@ -4,7 +4,7 @@ import Testing
 
 @testable import HTTPTransport
 
-@Suite("Requests that are none, or two in one", .timeLimit(.minutes(10)))
+@Suite("Requests that are none, or two in one", .timeLimit(.minutes(10)), .onBothCarriers)
 struct SmugglingTests {
   /// What is wrong, the header after the first line, and the status that it gets.
   static let refused: [(what: String, lines: String, status: Int)] = [

@@ -7,7 +7,7 @@ import Testing
 
 @testable import HTTPTransport
 
-@Suite("TLS", .timeLimit(.minutes(10)))
+@Suite("TLS", .timeLimit(.minutes(10)), .onBothCarriers)
 struct TLSTests {
   static func server(_ name: String = "server", key: String = "server") throws -> TLSServerSettings
   {

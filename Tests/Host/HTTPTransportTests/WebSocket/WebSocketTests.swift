@@ -101,7 +101,7 @@ struct WebSocketDecoderTests {
   }
 }
 
-@Suite("WebSocket connections", .timeLimit(.minutes(10)))
+@Suite("WebSocket connections", .timeLimit(.minutes(10)), .onBothCarriers)
 struct WebSocketConnectionTests {
   private static let request = """
     GET /w HTTP/1.1\r\nHost: here\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\

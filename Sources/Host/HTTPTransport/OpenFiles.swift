@@ -3,12 +3,12 @@
 internal import Glibc
 
 /// How many files and connections this process may have open.
-enum OpenFiles {
+package enum OpenFiles {
   /// Raises the limit to the most that we may give ourselves; the usual 1024 is a thousand machines.
   ///
   /// - Returns: The limit as it is then.
   @discardableResult
-  static func raiseLimit() -> UInt64 {
+  package static func raiseLimit() -> UInt64 {
     var limit = rlimit()
     // SAFETY: both calls read or fill the structure that they are given, and keep no pointer.
     guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
