@@ -190,10 +190,10 @@ struct OnBothCarriers: SuiteTrait, TestScoping {
     testCase == nil ? nil : self
   }
 
-  func provideScope(
+  @concurrent func provideScope(
     for test: Test,
     testCase: Test.Case?,
-    performing function: @Sendable () async throws -> Void
+    performing function: @concurrent @Sendable () async throws -> Void
   ) async throws {
     try await World.$isOnLoops.withValue(false, operation: function)
     try await World.$isOnLoops.withValue(true, operation: function)
