@@ -16,9 +16,10 @@ relay: the figures by processor time are the ones that hold. Packages: openssl.
 import contextlib, json, os, pathlib, resource, shlex, statistics, subprocess, sys, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
-from harness import BINARIES, ROOT, require_programs, require_tool, run, scratch
+from harness import BINARIES, ROOT, require_programs, require_root, require_tool, run, scratch
 from results import machine
 import derp_plot
+import relayed
 
 OURS = "Martlet"
 PORT = 18443
@@ -123,7 +124,7 @@ class Bench:
         """Keeps a figure: a list of values for each relay, the same round at the same place."""
         middle = {name: statistics.median(each) for name, each in values.items()}
         line = {"figure": figure, "unit": unit, "better": better, "goal": goal, "median": middle}
-        if len(self.names) > 1 and all(min(each) > 0 for each in values.values()):
+        if len(values) > 1 and all(min(each) > 0 for each in values.values()):
             ours, other = values[self.names[0]], values[self.names[1]]
             ratios = sorted(a / b if better == "more" else b / a for a, b in zip(ours, other))
             line["timesAsGood"] = [statistics.median(ratios), ratios[0], ratios[-1]]
@@ -217,7 +218,20 @@ def cores(bench):
     bench.add("one core to two, 1400 bytes", "times by processor time", values, "1.7")
 
 
-FIGURES = [throughput, cores, latency, victims, idle, storm]
+def tunnel(bench):
+    """TCP between two of our nodes whose networks let no UDP through: over our relay, in the coordination server."""
+    require_programs("martletd", "martlet", "martlet-control")
+    require_tool("iperf3", "nft")
+    require_root()
+    with relayed.tunnel(bench.directory / "tunnel") as (nodes, control):
+        pings = [relayed.latency(nodes) for _ in range(min(ROUNDS, 3))]
+        found = [relayed.throughput(nodes, control, max(SECONDS, 2)) for _ in range(ROUNDS)]
+    bench.add("a tunnel over the relay, TCP", "Mbit/s", {OURS: [speed for speed, _ in found]}, "600")
+    bench.add("a tunnel over the relay, TCP", "CPU seconds a GB", {OURS: [sum(used) for _, used in found]}, better="less")
+    bench.add("a tunnel over the relay, ping", "milliseconds", {OURS: pings}, better="less")
+
+
+FIGURES = [throughput, cores, latency, victims, idle, storm, tunnel]
 
 
 def main():
@@ -251,7 +265,7 @@ def markdown(published):
     """The figures as a table."""
     about = published["machine"]
     busy = ", which was busy with other work" if published["isMachineBusy"] else ""
-    rows = [f"| {line['figure']} | {line['unit']} | " + " | ".join(f"{line['median'][name]:.4g}" for name in published["relays"])
+    rows = [f"| {line['figure']} | {line['unit']} | " + " | ".join(f"{line['median'][name]:.4g}" if name in line["median"] else "" for name in published["relays"])
             + (" | {:.2f} ({:.2f} to {:.2f})".format(*line["timesAsGood"]) if "timesAsGood" in line else " | ")
             + f" | {line['goal']} |" for line in published["lines"]]
     head = ["Figure", "Unit", *published["relays"], "Times as good", "Goal"]
