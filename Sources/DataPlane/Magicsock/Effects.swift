@@ -17,9 +17,10 @@ public struct Effects: Sendable {
     public var destination: PacketSource
   }
 
-  /// Times one HTTPS request to a relay, because no UDP comes back.
+  /// Times a relay by HTTPS and by ICMP, because no UDP comes back.
   ///
-  /// Connect first, untimed; then time `GET /derp/latency-check`. Answer with `httpsProbeFinished`.
+  /// Connect first, untimed; then time `GET /derp/latency-check`. Answer with `httpsProbeFinished`, with
+  /// whichever was faster.
   public struct HTTPSProbe: Hashable, Sendable {
     /// Which netcheck asks; goes back with the answer.
     public var netcheck: UInt64
@@ -27,6 +28,18 @@ public struct Effects: Sendable {
     public var region: RegionID
     /// The relay to ask.
     public var node: RelayNode
+    /// How long it may take.
+    public var timeout: Duration
+  }
+
+  /// Asks relays over plain HTTP for an empty page, because no UDP comes back.
+  ///
+  /// A portal that wants people to sign in answers in their place. Answer with `portalProbeFinished`.
+  public struct PortalProbe: Hashable, Sendable {
+    /// Which netcheck asks; goes back with the answer.
+    public var netcheck: UInt64
+    /// The relays to ask.
+    public var nodes: [RelayNode]
     /// How long it may take.
     public var timeout: Duration
   }
@@ -101,6 +114,8 @@ public struct Effects: Sendable {
   public internal(set) var netcheckReports: [NetcheckReport] = []
   /// Requests to time.
   public internal(set) var httpsProbes: [HTTPSProbe] = []
+  /// Portals to look for.
+  public internal(set) var portalProbes: [PortalProbe] = []
   /// Names whose addresses are wanted; answer with `resolved`.
   public internal(set) var resolutions: [String] = []
   /// Pings that ended.
@@ -120,6 +135,7 @@ public struct Effects: Sendable {
   public var isEmpty: Bool {
     sends.isEmpty && endpointsChanged.isEmpty && homeRelayChanged.isEmpty
       && netcheckReports.isEmpty && httpsProbes.isEmpty && resolutions.isEmpty
+      && portalProbes.isEmpty
       && pingResults.isEmpty && traces.isEmpty && wants.isEmpty && freshEndpoints.isEmpty
   }
 
@@ -130,6 +146,7 @@ public struct Effects: Sendable {
     homeRelayChanged.removeAll(keepingCapacity: true)
     netcheckReports.removeAll(keepingCapacity: true)
     httpsProbes.removeAll(keepingCapacity: true)
+    portalProbes.removeAll(keepingCapacity: true)
     resolutions.removeAll(keepingCapacity: true)
     pingResults.removeAll(keepingCapacity: true)
     wants.removeAll(keepingCapacity: true)

@@ -123,6 +123,7 @@ extension MagicSocket {
   ///   - region: That of the request.
   ///   - latency: How long the request took; nil when it failed.
   ///   - family: By which family it was connected.
+  ///   - isByICMP: Whether that is how long an ICMP echo took.
   ///   - now: Now.
   ///   - effects: What to do.
   public mutating func httpsProbeFinished(
@@ -130,11 +131,25 @@ extension MagicSocket {
     region: RegionID,
     latency: Duration?,
     over family: IPAddress.Family,
+    isByICMP: Bool = false,
     at now: Instant,
     into effects: inout Effects
   ) {
     guard netcheck?.report.id == id else { return }
-    netcheck?.receive(httpsLatency: latency, of: region, over: family)
+    netcheck?.receive(httpsLatency: latency, of: region, over: family, isByICMP: isByICMP)
+    advanceNetcheck(at: now, into: &effects)
+  }
+
+  /// Takes how a look of `portalProbes` ended: whether a portal answers in the relays' place; nil when
+  /// nobody answered.
+  public mutating func portalProbeFinished(
+    netcheck id: UInt64,
+    isCaptive: Bool?,
+    at now: Instant,
+    into effects: inout Effects
+  ) {
+    guard netcheck?.report.id == id else { return }
+    netcheck?.receive(isCaptive: isCaptive)
     advanceNetcheck(at: now, into: &effects)
   }
 
@@ -279,7 +294,10 @@ extension MagicSocket {
   }
 
   private func mayRefresh(at now: Instant) -> Bool {
-    guard let network, network.isUp, let lastActivity, !table.peers.isEmpty || role == .leader
+    guard let network, network.isUp else { return false }
+    // Somebody will sign in at the portal, and the links do not change by that.
+    if lastReport?.captivePortal == true { return true }
+    guard let lastActivity, !table.peers.isEmpty || role == .leader
     else { return false }
     return now - lastActivity <= PathTiming.session
   }

@@ -14,6 +14,7 @@ extension Magicsock.Effects {
       + homeRelayChanged.map { .homeRelayChanged($0) }
       + netcheckReports.map { .netcheckFinished($0) }
       + httpsProbes.map { .httpsProbeWanted($0) }
+      + portalProbes.map { .portalProbeWanted($0) }
       + resolutions.map { .resolutionWanted($0) }
       + pingResults.map { $0.pipelineEvent }
       + traces.map { .pathTrace($0) } + wants.map { .wanted($0) }

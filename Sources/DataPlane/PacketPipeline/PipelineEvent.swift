@@ -24,6 +24,8 @@ package enum PipelineEvent: Hashable, Sendable {
   case netcheckFinished(NetcheckReport)
   /// A request to time; answer with `httpsProbeFinished`.
   case httpsProbeWanted(Magicsock.Effects.HTTPSProbe)
+  /// A portal to look for; answer with `portalProbeFinished`.
+  case portalProbeWanted(Magicsock.Effects.PortalProbe)
   /// A name whose addresses are wanted; answer with `resolved`.
   case resolutionWanted(String)
   /// What this shard wants of the first one.

@@ -212,6 +212,7 @@ package final class DataPlane: Sendable {
       questions.answer(result)
       report.yield(.netcheckFinished(result))
     case .httpsProbeWanted(let probe): probes.probe(probe)
+    case .portalProbeWanted(let probe): probes.lookForPortal(probe)
     case .resolutionWanted(let name): probes.resolve(name)
     case .wanted(let want): shards.post.post(.wanted(want))
     case .endpointsFresh(let endpoints): shards.post.post(.endpointsFresh(endpoints))

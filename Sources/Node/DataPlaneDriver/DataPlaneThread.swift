@@ -471,12 +471,15 @@ struct DataPlaneThread: ~Copyable {
       case .netcheck(let isFull): paths.startNetcheck(full: isFull, at: now, into: &effects)
       case .resolved(let name, let addresses):
         paths.resolved(name, to: addresses, at: now, into: &effects)
-      case .probed(let id, let region, let latency, let family):
+      case .portalProbed(let id, let isCaptive):
+        paths.portalProbeFinished(netcheck: id, isCaptive: isCaptive, at: now, into: &effects)
+      case .probed(let id, let region, let latency, let family, let isByICMP):
         paths.httpsProbeFinished(
           netcheck: id,
           region: region,
           latency: latency,
           over: family,
+          isByICMP: isByICMP,
           at: now,
           into: &effects
         )

@@ -30,7 +30,8 @@ enum Mail: Sendable {
   case portMapped(Endpoint?)
   case netcheck(isFull: Bool)
   case resolved(String, [IPAddress])
-  case probed(netcheck: UInt64, RegionID, Duration?, IPAddress.Family)
+  case probed(netcheck: UInt64, RegionID, Duration?, IPAddress.Family, isByICMP: Bool)
+  case portalProbed(netcheck: UInt64, isCaptive: Bool?)
   case status(CheckedContinuation<DataPlaneStatus?, Never>)
   case stop
 }

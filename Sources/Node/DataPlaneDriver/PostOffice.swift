@@ -36,7 +36,7 @@ final class PostOffice: Sendable {
     case .networkChanged, .relayConnected, .relayClosed, .peerGone, .stop:
       for mailbox in mailboxes { mailbox.post(mail) }
     case .endpointsFresh: for mailbox in mailboxes.dropFirst() { mailbox.post(mail) }
-    case .relayHeard, .netcheck, .portMapped, .resolved, .probed, .wanted:
+    case .relayHeard, .netcheck, .portMapped, .resolved, .probed, .portalProbed, .wanted:
       mailboxes[0].post(mail)
     case .apply, .status, .initiation: preconditionFailure("mail for one shard is sent to it")
     }

@@ -22,6 +22,11 @@ public struct NetcheckReport: Hashable, Sendable {
   public var ipv6CanSend = false
   /// Whether the host has an IPv6 address to send from.
   public var hostHasIPv6 = false
+  /// Whether relays answer ICMP; asked only where no UDP comes back.
+  public var icmpV4 = false
+  /// Whether a portal that wants people to sign in answers in the relays' place; nil where that was not
+  /// looked for or not told.
+  public var captivePortal: Bool?
   /// Whether the port that the world sees depends on whom we talk to; nil when that is not known.
   public var mappingVariesByDestination: Bool?
   /// The home relay after it.

@@ -6,12 +6,12 @@ import DERP
 import STUN
 import Timing
 
-/// One look at the network: asks STUN servers, and by HTTPS when no UDP comes back.
+/// One look at the network: asks STUN servers, and by other means when no UDP comes back.
 struct NetcheckRun: Sendable {
   /// How far it is.
   enum Phase: Hashable, Sendable {
     case stun
-    case https(waiting: Set<RegionID>)
+    case https(waiting: Set<RegionID>, isPortalAwaited: Bool)
     case finished
   }
 
@@ -37,6 +37,8 @@ struct NetcheckRun: Sendable {
   static let overallLimit = Duration.seconds(5)
   static let stunLimit = Duration.seconds(3)
   private static let enoughRegions = 3
+  /// The most relays that are asked for an empty page.
+  private static let portalProbes = 5
   private static let leastGrace = Duration.milliseconds(100)
 
   let startedAt: Instant
@@ -100,8 +102,8 @@ struct NetcheckRun: Sendable {
       guard isOver || series.allSatisfy(\.isDone) else { return }
       finishSTUN(at: now, map: map, into: &effects)
     }
-    if case .https(let waiting) = phase,
-      waiting.isEmpty || now >= startedAt + Self.overallLimit
+    if case .https(let waiting, let isPortalAwaited) = phase,
+      waiting.isEmpty && !isPortalAwaited || now >= startedAt + Self.overallLimit
     {
       phase = .finished
     }
@@ -231,20 +233,45 @@ struct NetcheckRun: Sendable {
         )
       )
     }
-    phase = .https(waiting: waiting)
+    let portal = portalProbe(of: map, at: now)
+    if let portal { effects.portalProbes.append(portal) }
+    phase = .https(waiting: waiting, isPortalAwaited: portal != nil)
   }
 
-  /// Takes how a request over HTTPS ended: how long it took and by what family, or nil.
+  /// Relays that answer plain HTTP are asked whether they are who answers.
+  private func portalProbe(of map: RelayMap, at now: Instant) -> Effects.PortalProbe? {
+    let nodes = map.regions.values.sorted { $0.id < $1.id }
+      .filter { !$0.avoid && !$0.noMeasureNoHome }.flatMap(\.nodes)
+      .filter { $0.canPort80 && IPAddress($0.ipv4)?.isV4 == true }
+    guard !nodes.isEmpty else { return nil }
+    return Effects.PortalProbe(
+      netcheck: report.id,
+      nodes: Array(nodes.prefix(Self.portalProbes)),
+      timeout: startedAt + Self.overallLimit - now
+    )
+  }
+
+  /// Takes how the timing of a relay ended: how long it took, by what family and means, or nil.
   mutating func receive(
     httpsLatency latency: Duration?,
     of region: RegionID,
-    over family: IPAddress.Family
+    over family: IPAddress.Family,
+    isByICMP: Bool = false
   ) {
-    guard case .https(var waiting) = phase, waiting.remove(region) != nil else { return }
-    phase = .https(waiting: waiting)
+    guard case .https(var waiting, let isPortalAwaited) = phase, waiting.remove(region) != nil
+    else { return }
+    phase = .https(waiting: waiting, isPortalAwaited: isPortalAwaited)
     guard let latency else { return }
     report.latency[region] = latency
+    if isByICMP { report.icmpV4 = true }
     if family == .v4 { report.ipv4 = true } else { report.ipv6 = true }
+  }
+
+  /// Takes whether a portal answers in the relays' place; nil when nobody did.
+  mutating func receive(isCaptive: Bool?) {
+    guard case .https(let waiting, true) = phase else { return }
+    phase = .https(waiting: waiting, isPortalAwaited: false)
+    report.captivePortal = isCaptive
   }
 
   /// Names the home and the host's families in the report.

@@ -202,6 +202,11 @@ static inline ssize_t chost_udp_receive(int fd, void *buffer, size_t capacity,
 ssize_t chost_udp_receive_batch(int fd, void *buffers, size_t capacity,
                                 struct chost_received *received, unsigned count);
 
+/// Sends an ICMP echo to an IPv4 address and waits for it to come back; how many nanoseconds that took.
+///
+/// Blocks for `timeout_milliseconds` at most. `mark` is left alone when zero.
+int64_t chost_icmp_echo(const struct chost_endpoint *to, uint32_t mark, int timeout_milliseconds);
+
 /// What `chost_udp_open` managed to switch on.
 struct chost_udp_features {
   uint8_t segmentation_offload;

@@ -120,6 +120,7 @@ extension NodeBackend {
     info.havePortMap = portMapper.mapping != nil
     guard let netcheck else { return info }
     info.workingUDP = netcheck.udp
+    info.workingICMPv4 = netcheck.udp ? nil : netcheck.icmpV4
     info.workingIPv6 = netcheck.ipv6
     info.osHasIPv6 = netcheck.hostHasIPv6
     info.mappingVariesByDestIP = netcheck.mappingVariesByDestination

@@ -32,6 +32,7 @@ extension NodeBackend {
     case .netcheckFinished(let report):
       netcheck = report
       portMapper.takeInterest()
+      notePortal(report)
       tellNews()
     case .sessionEstablished:
       hasPeerAnswered = true
@@ -73,6 +74,19 @@ extension NodeBackend {
       "The home relay (\(regionName(homeRegion))) is not reached: \(reason). "
         + "Peers without a direct path to this node cannot reach it."
     )
+  }
+
+  /// Sets or clears the warning about a portal; a look that told nothing leaves it.
+  private func notePortal(_ report: Magicsock.NetcheckReport) {
+    if report.captivePortal == true {
+      warn(
+        .captivePortal,
+        "This network wants you to sign in before it lets you out: open any page in a browser and do "
+          + "what it asks. The node looks again by itself."
+      )
+    } else if report.captivePortal == false || report.udp {
+      clear(.captivePortal)
+    }
   }
 
   func regionName(_ id: RegionID) -> String {

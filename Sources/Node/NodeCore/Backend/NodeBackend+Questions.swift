@@ -225,6 +225,7 @@ extension Magicsock.NetcheckReport {
     (report.udp, report.ipv4, report.ipv6) = (udp, ipv4, ipv6)
     (report.ipv4CanSend, report.ipv6CanSend) = (ipv4CanSend, ipv6CanSend)
     report.osHasIPv6 = hostHasIPv6
+    (report.icmpv4, report.captivePortal) = (icmpV4, captivePortal)
     report.mappingVariesByDestIP = mappingVariesByDestination
     report.preferredDERP = homeRegion?.rawValue ?? 0
     report.regionLatency = Self.byNumber(latency)

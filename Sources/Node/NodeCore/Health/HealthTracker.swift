@@ -11,6 +11,8 @@ package enum Trouble: String, Hashable, Sendable, CaseIterable {
   case loginFailed = "login-state"
   /// No connection to the home relay.
   case relayUnreachable = "no-derp-connection"
+  /// A portal answers in the relays' place.
+  case captivePortal = "captive-portal-detected"
   /// The UDP port that was asked for is taken.
   case portTaken = "port-substituted"
   /// Addresses or routes could not be set.
@@ -24,6 +26,7 @@ package enum Trouble: String, Hashable, Sendable, CaseIterable {
     case .controlUnreachable: "Coordination server not reached"
     case .loginFailed: "Login failed"
     case .relayUnreachable: "Relay not reached"
+    case .captivePortal: "Captive portal"
     case .portTaken: "Another UDP port in use"
     case .router: "Addresses or routes not set"
     case .stateSetAside: "State was damaged"
@@ -34,7 +37,7 @@ package enum Trouble: String, Hashable, Sendable, CaseIterable {
   var impactsConnectivity: Bool {
     switch self {
     case .controlUnreachable, .portTaken, .stateSetAside: false
-    case .loginFailed, .relayUnreachable, .router: true
+    case .loginFailed, .relayUnreachable, .captivePortal, .router: true
     }
   }
 

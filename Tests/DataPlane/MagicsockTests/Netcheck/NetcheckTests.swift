@@ -262,6 +262,49 @@ struct NetcheckTests {
     #expect(run.report.latencyV4.isEmpty)
   }
 
+  @Test("Without UDP relays that answer plain HTTP are asked whether a portal stands before them")
+  func portal() {
+    var map = map(3)
+    for region in [1, 3] {
+      map.regions[RegionID(region)]?.nodes[0].canPort80 = true
+      map.regions[RegionID(region)]?.nodes[0].ipv4 = "192.0.2.\(region)"
+    }
+    map.regions[RegionID(3)]?.avoid = true
+    for (told, expected) in [(true, true), (false, false), (nil, nil)] as [(Bool?, Bool?)] {
+      var run = NetcheckRun(id: 7, plan: ProbePlan(full: map, families: [.v4]), at: start)
+      var (addresses, entropy, effects) = (RelayAddresses(), Entropy(seed: 1), Effects())
+      func advance(_ moment: Instant) {
+        run.advance(at: moment, map: map, addresses: &addresses, entropy: &entropy, into: &effects)
+      }
+      advance(start)
+      #expect(effects.portalProbes.isEmpty)
+      advance(start + .seconds(3))
+      #expect(effects.portalProbes.map { $0.nodes.map(\.regionID) } == [[RegionID(1)]])
+      #expect(effects.portalProbes.first?.netcheck == 7)
+      for region in [1, 2] {
+        run.receive(
+          httpsLatency: .milliseconds(9),
+          of: RegionID(region),
+          over: .v4,
+          isByICMP: region == 1
+        )
+      }
+      advance(start + .seconds(3))
+      #expect(run.phase != .finished)
+      run.receive(isCaptive: told)
+      advance(start + .seconds(3))
+      #expect(run.phase == .finished)
+      #expect(run.report.captivePortal == expected && run.report.icmpV4)
+    }
+  }
+
+  @Test("An answer about portals that nobody asked for is no news")
+  func portalUnasked() {
+    var run = NetcheckRun(id: 7, plan: ProbePlan(full: map(2), families: [.v4]), at: start)
+    run.receive(isCaptive: true)
+    #expect(run.report.captivePortal == nil)
+  }
+
   @Test("HTTPS that hangs ends with the netcheck")
   func httpsTimeout() {
     let map = map(2)
