@@ -243,8 +243,9 @@ let groups: [(folder: String, modules: [Module])] = [
       Module(
         "Simulation",
         on: [
-          "PacketPipeline", "Packets", "PacketFilter", "WireGuard", "Magicsock", "DERP", "STUN",
-          "ControlProtocol", "ControlSession", "Netmap", "LocalAPI", "NodeConfiguration",
+          "PortMapping", "PacketPipeline", "Packets", "PacketFilter", "WireGuard", "Magicsock",
+          "DERP", "STUN", "ControlProtocol", "ControlSession", "Netmap", "LocalAPI",
+          "NodeConfiguration",
           "Coordination", "Addressing", "Keys", "Bytes", "Timing", "Cryptography",
         ]
       )

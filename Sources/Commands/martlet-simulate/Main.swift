@@ -26,7 +26,7 @@ struct MartletSimulate: AsyncParsableCommand {
   @Flag(help: "Run the one scenario of --seed and print what happens in it.") var trace = false
   @Option(
     help:
-      "Write the table of NAT pairs to FILE.md, and its picture to FILE.svg, each pair tried with --seeds."
+      "Write the table of NAT pairs to FILE.md, its picture to FILE.svg, and what changes when routers map ports to FILE-port-mapping.md, each pair tried with --seeds."
   )
   var matrix: String?
 
@@ -87,8 +87,12 @@ struct MartletSimulate: AsyncParsableCommand {
 
   private func write(_ name: String) throws {
     let found = NATMatrix(seeds: seed..<seed + seeds)
-    for (suffix, text) in [("md", found.markdown), ("svg", found.picture)] {
-      let path = "\(name).\(suffix)"
+    let mapped = NATMatrix(seeds: seed..<seed + seeds, rowsOffer: PortMappingBehaviour())
+    let files = [
+      (".md", found.markdown), (".svg", found.picture), ("-port-mapping.md", mapped.markdown),
+    ]
+    for (suffix, text) in files {
+      let path = "\(name)\(suffix)"
       guard let file = unsafe fopen(path, "w") else {
         throw CommandError("cannot write \(path): \(unsafe String(cString: strerror(errno)))")
       }
@@ -98,6 +102,9 @@ struct MartletSimulate: AsyncParsableCommand {
       }
     }
     output.print(found.markdown)
-    guard found.cells.allSatisfy({ $0.allSatisfy(\.agrees) }) else { throw ExitCode.failure }
+    output.print(mapped.markdown)
+    guard (found.cells + mapped.cells).allSatisfy({ $0.allSatisfy(\.agrees) }) else {
+      throw ExitCode.failure
+    }
   }
 }

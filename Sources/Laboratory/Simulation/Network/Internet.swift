@@ -22,6 +22,8 @@ struct Internet {
   /// What a router does.
   struct Router {
     var nat: VirtualNAT
+    /// What grants ports; nil where nothing does.
+    var gateway: VirtualGateway?
     var firewall = StatefulFirewall()
     /// The prefix of IPv6 behind it; nil where there is none.
     var v6: IPPrefix?
@@ -76,7 +78,8 @@ struct Internet {
     uplink: LinkConditions = LinkConditions()
   ) -> RealmID {
     let id = RealmID(index: realms.count)
-    let router = Router(nat: VirtualNAT(behaviour, address: address), v6: v6, uplink: uplink)
+    var router = Router(nat: VirtualNAT(behaviour, address: address), v6: v6, uplink: uplink)
+    router.gateway = behaviour.portMapping.map { VirtualGateway(behaviour: $0, startedAt: .origin) }
     realms.append(Realm(parent: parent, router: router))
     realms[parent.index].behind[address] = id
     return id
@@ -122,8 +125,9 @@ struct Internet {
   }
 
   /// Makes the router of a realm forget all it knows.
-  mutating func restartRouter(of realm: RealmID) {
+  mutating func restartRouter(of realm: RealmID, at now: Instant) {
     change(realm) {
+      $0.gateway?.startedAt = now
       $0.nat.restart()
       $0.firewall.restart()
       $0.generation += 1
@@ -243,6 +247,28 @@ struct Internet {
     way.pass(router.uplink, length, using: &random)
     way.realm = realm
     return true
+  }
+
+  // MARK: The router itself
+
+  /// What the router before a host answers to it, and how late each copy comes.
+  mutating func askRouter(
+    of host: HostID,
+    _ request: [UInt8],
+    at now: Instant
+  ) -> (answer: [UInt8], delays: [Duration])? {
+    let asker = hosts[host.index]
+    guard asker.isUp, let own = asker.addresses.first(where: \.isV4),
+      var router = realms[asker.realm.index].router, var gateway = router.gateway
+    else { return nil }
+    let there = asker.access.passages(of: request.count + 28, using: &random)
+    guard let first = there.first,
+      let answer = gateway.answer(request, from: own, &router.nat, at: now, using: &random)
+    else { return nil }
+    router.gateway = gateway
+    realms[asker.realm.index].router = router
+    let back = asker.access.passages(of: answer.count + 28, using: &random)
+    return (answer, back.map { first + $0 })
   }
 
   // MARK: Connections

@@ -33,6 +33,8 @@ package struct NATBehaviour: Hashable, Sendable {
   package var isRefreshedInbound: Bool
   /// Whether two hosts inside reach each other by their outer endpoints (§6).
   package var hairpins: Bool
+  /// What it offers to hosts that ask for ports; nil for nothing.
+  package var portMapping: PortMappingBehaviour?
 
   /// A NAT; without further arguments with the values most routers have.
   package init(
@@ -41,10 +43,12 @@ package struct NATBehaviour: Hashable, Sendable {
     allocation: PortAllocation = .preserving,
     expiry: Duration = .seconds(120),
     isRefreshedInbound: Bool = true,
-    hairpins: Bool = false
+    hairpins: Bool = false,
+    portMapping: PortMappingBehaviour? = nil
   ) {
     (self.mapping, self.filtering, self.allocation) = (mapping, filtering, allocation)
     (self.expiry, self.isRefreshedInbound, self.hairpins) = (expiry, isRefreshedInbound, hairpins)
+    self.portMapping = portMapping
   }
 
   /// Lets in everybody once something went out: a full cone.

@@ -27,6 +27,10 @@ struct VirtualNAT {
   private var ports: [Flow: UInt16] = [:]
   private var mappings: [UInt16: Mapping] = [:]
   private var nextPort: UInt16 = 20_000
+  /// Ports that hosts asked for: where they lead, and until when.
+  private var forwards: [UInt16: (inside: Endpoint, until: Instant)] = [:]
+  /// What came in by those ports, so that the answer leaves by them.
+  private var forwardedFlows: [Flow: (port: UInt16, lastUsed: Instant)] = [:]
 
   init(_ behaviour: NATBehaviour, address: IPAddress) {
     (self.behaviour, self.address) = (behaviour, address)
@@ -42,6 +46,11 @@ struct VirtualNAT {
     at now: Instant,
     using random: inout Entropy
   ) -> Endpoint {
+    let answered = Flow(inside: inside, remote: remote)
+    if let (port, lastUsed) = forwardedFlows[answered], !isOver(lastUsed, at: now) {
+      forwardedFlows[answered]?.lastUsed = now
+      return Endpoint(address, port: port)
+    }
     let flow = Flow(inside: inside, remote: Self.part(of: remote, behaviour.mapping))
     if let port = ports[flow], let mapping = mappings[port], !isOver(mapping.lastUsed, at: now) {
       mappings[port]?.lastUsed = now
@@ -57,6 +66,10 @@ struct VirtualNAT {
 
   /// Where a datagram that arrives goes inside; nil when it is not let in.
   mutating func inbound(to port: UInt16, from remote: Endpoint, at now: Instant) -> Endpoint? {
+    if let (inside, until) = forwards[port], until > now {
+      forwardedFlows[Flow(inside: inside, remote: remote)] = (port, now)
+      return inside
+    }
     guard let mapping = mappings[port] else { return nil }
     guard !isOver(mapping.lastUsed, at: now) else {
       ports[mapping.flow] = nil
@@ -78,6 +91,38 @@ struct VirtualNAT {
   mutating func restart() {
     ports = [:]
     mappings = [:]
+    forwards = [:]
+    forwardedFlows = [:]
+  }
+
+  // MARK: Ports that hosts ask for
+
+  /// Lets everybody in by a port.
+  ///
+  /// - Returns: The port: the one wished for, where it is free.
+  mutating func forward(
+    to inside: Endpoint,
+    wishing wish: UInt16,
+    until: Instant,
+    at now: Instant
+  ) -> UInt16 {
+    var port = forwards.first { $0.value.inside == inside }?.key ?? max(1, wish)
+    while isTaken(port, from: inside, at: now) { port = port == .max ? 1024 : port + 1 }
+    forwards[port] = (inside, until)
+    return port
+  }
+
+  /// Lets nobody in any more by the ports of a host's port.
+  mutating func forwardNoLonger(to inside: Endpoint) {
+    forwards = forwards.filter { $0.value.inside != inside }
+    forwardedFlows = forwardedFlows.filter { $0.key.inside != inside }
+  }
+
+  /// Whether somebody else has a port.
+  private func isTaken(_ port: UInt16, from inside: Endpoint, at now: Instant) -> Bool {
+    if let other = forwards[port], other.until > now { return other.inside != inside }
+    guard let mapping = mappings[port], !isOver(mapping.lastUsed, at: now) else { return false }
+    return mapping.inside != inside
   }
 
   /// Gets another outer address, as after a night; the table goes with the old one.
@@ -107,6 +152,7 @@ struct VirtualNAT {
   }
 
   private mutating func isFree(_ port: UInt16, at now: Instant) -> Bool {
+    if let forward = forwards[port], forward.until > now { return false }
     guard let mapping = mappings[port] else { return true }
     guard isOver(mapping.lastUsed, at: now) else { return false }
     ports[mapping.flow] = nil

@@ -10,6 +10,7 @@ import LocalAPI
 import Magicsock
 import Netmap
 import PacketPipeline
+import PortMapping
 import Timing
 
 /// One node: the real cores, and the state that its drivers would have.
@@ -24,6 +25,10 @@ final class VirtualNode {
     var handshakes = 0
     /// Requests to STUN servers.
     var stunRequests = 0
+    /// How often the part that asks for ports was woken.
+    var mapperWakeups = 0
+    /// Messages to its router.
+    var mapperMessages = 0
     /// Bytes that it sent through relays.
     var relayedBytes = 0
     /// Bytes that it sent directly.
@@ -35,6 +40,8 @@ final class VirtualNode {
         discoveryMessages: left.discoveryMessages - right.discoveryMessages,
         handshakes: left.handshakes - right.handshakes,
         stunRequests: left.stunRequests - right.stunRequests,
+        mapperWakeups: left.mapperWakeups - right.mapperWakeups,
+        mapperMessages: left.mapperMessages - right.mapperMessages,
         relayedBytes: left.relayedBytes - right.relayedBytes,
         directBytes: left.directBytes - right.directBytes
       )
@@ -87,6 +94,10 @@ final class VirtualNode {
   var isAsleep = false
   /// When it is woken next.
   var wakeAt: Instant?
+  /// What asks its router for a port.
+  var mapper: PortMapper
+  /// When that is woken next.
+  var mapperWakeAt: Instant?
   var economy = Economy()
 
   init(index: Int, host: HostID, seed: UInt64) {
@@ -102,6 +113,8 @@ final class VirtualNode {
       joinsUDP: true,
       entropy: Entropy(seed: entropy.next())
     )
+    // A sequence of its own, so that it does not disturb what the seed means for the rest.
+    mapper = PortMapper(allowed: [.pcp, .pmp], entropy: Entropy(seed: seed ^ 0x9A99_E4))
     self.entropy = entropy
   }
 

@@ -16,6 +16,8 @@ package enum Expectation: Hashable, Sendable {
   /// One host reaches the other at the endpoint that it tells, which is the mapping that STUN servers
   /// saw. That succeeds when the filter there lets it in; then the answer must come back.
   package static func between(_ one: NATBehaviour?, _ other: NATBehaviour?) -> Expectation {
+    // Whoever is let in by everybody is reached by everybody.
+    if [one, other].contains(where: { $0?.portMapping?.lets == true }) { return .direct }
     if reaches(one, other) || reaches(other, one) { return .direct }
     return hasGuessablePort(one) || hasGuessablePort(other) ? .either : .relayed
   }

@@ -35,32 +35,45 @@ package struct NATMatrix: Sendable {
     ["none"] + NATBehaviour.named.map(\.name) + ["no UDP"]
 
   /// The pairs, `cells[row][column]` with the column not before the row.
+  ///
+  /// Where the NATs of rows map ports and those of columns do not, the pairs are all there.
   package private(set) var cells: [[Cell]] = []
+  /// What the NATs of rows offer.
+  package let rowsOffer: PortMappingBehaviour?
 
-  /// Tries every pair with every seed.
-  package init(seeds: Range<UInt64>) {
+  /// Tries every pair with every seed; the NATs of rows may map ports.
+  package init(seeds: Range<UInt64>, rowsOffer: PortMappingBehaviour? = nil) {
+    self.rowsOffer = rowsOffer
     for row in Self.kinds.indices {
+      let columns = rowsOffer == nil ? row..<Self.kinds.count : Self.kinds.indices
       cells.append(
-        (row..<Self.kinds.count).map { column in Self.cell(row, column, seeds) }
+        columns.map { column in Self.cell(row, column, rowsOffer, seeds) }
       )
     }
   }
 
-  /// The cell of two kinds, whichever comes first.
+  /// The cell of two kinds; where no NAT maps ports, whichever comes first.
   package subscript(one: Int, other: Int) -> Cell {
-    cells[min(one, other)][max(one, other) - min(one, other)]
+    rowsOffer != nil
+      ? cells[one][other] : cells[min(one, other)][max(one, other) - min(one, other)]
   }
 
-  private static func cell(_ row: Int, _ column: Int, _ seeds: Range<UInt64>) -> Cell {
-    let kinds = [row, column]
+  private static func cell(
+    _ row: Int,
+    _ column: Int,
+    _ offer: PortMappingBehaviour?,
+    _ seeds: Range<UInt64>
+  ) -> Cell {
+    var behaviours = [behaviour(row), behaviour(column)]
+    behaviours[0]?.portMapping = offer
+    let blocks = [row, column].map { $0 == kinds.count - 1 }
     var cell = Cell(
-      expected: kinds.contains(Self.kinds.count - 1)
-        ? .relayed : .between(behaviour(row), behaviour(column)),
+      expected: blocks.contains(true) ? .relayed : .between(behaviours[0], behaviours[1]),
       directAfter: [],
       answeredAfter: [],
       violations: []
     )
-    for seed in seeds { trial(kinds, seed, &cell) }
+    for seed in seeds { trial(behaviours, blocks, seed, &cell) }
     return cell
   }
 
@@ -72,10 +85,15 @@ package struct NATMatrix: Sendable {
     }
   }
 
-  private static func trial(_ kinds: [Int], _ seed: UInt64, _ cell: inout Cell) {
-    let networks = kinds.map { World.Network(nat: behaviour($0)) }
+  private static func trial(
+    _ behaviours: [NATBehaviour?],
+    _ blocks: [Bool],
+    _ seed: UInt64,
+    _ cell: inout Cell
+  ) {
+    let networks = behaviours.map { World.Network(nat: $0) }
     let world = World(World.Topology(networks: networks, nodes: [0, 1]), seed: seed)
-    for (network, kind) in kinds.enumerated() where kind == Self.kinds.count - 1 {
+    for (network, isBlocked) in blocks.enumerated() where isBlocked {
       world.plan(.blockUDP(network: network, true), after: .zero)
     }
     // The nodes first find out where they are.

@@ -39,6 +39,10 @@ package struct Scenario: Hashable, Sendable {
       changes += Self.trouble(in: topology, using: &random)
     }
     changes.sort { $0.after < $1.after }
+    var services = Entropy(seed: seed ^ 0x9A99)
+    for index in topology.networks.indices {
+      topology.networks[index].nat?.portMapping = Self.portMapping(using: &services)
+    }
   }
 
   /// A scenario of one's own.
@@ -85,6 +89,17 @@ package struct Scenario: Hashable, Sendable {
       expiry: .seconds(pick([30, 60, 120, 300], &random)),
       isRefreshedInbound: chance(70, &random),
       hairpins: chance(30, &random)
+    )
+  }
+
+  /// What a router offers: mostly nothing, often the truth, sometimes lies.
+  private static func portMapping(using random: inout Entropy) -> PortMappingBehaviour? {
+    guard chance(45, &random) else { return nil }
+    let honesty = pick(PortMappingBehaviour.Honesty.allCases, &random)
+    return PortMappingBehaviour(
+      services: pick([[.pcp], [.pmp], [.pcp, .pmp]], &random),
+      honesty: chance(60, &random) ? .honest : honesty,
+      lifetime: .seconds(pick([60, 600, 7200], &random))
     )
   }
 

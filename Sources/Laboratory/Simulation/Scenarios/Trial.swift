@@ -19,6 +19,10 @@ package struct Trial: Sendable {
   static let stunBudget = 0
   /// A node that nobody talks to is woken by its timers at most this often a minute.
   static let wakeupBudget = 2
+  /// A node sends at most this many messages to its router a minute, whatever that answers.
+  static let mapperMessageBudget = 12
+  /// The part of a node that asks for ports is woken at most this often a minute.
+  static let mapperWakeupBudget = 8
 
   /// Runs a scenario with a seed, and judges.
   package init(_ scenario: Scenario, seed: UInt64, trace: ((Instant, String) -> Void)? = nil) {
@@ -98,6 +102,8 @@ package struct Trial: Sendable {
         ("handshakes", spent.handshakes, Self.handshakeBudget),
         ("requests to STUN servers", spent.stunRequests, Self.stunBudget),
         ("wake-ups", spent.wakeups, Self.wakeupBudget),
+        ("messages to the router", spent.mapperMessages, Self.mapperMessageBudget),
+        ("wake-ups for the router", spent.mapperWakeups, Self.mapperWakeupBudget),
       ] where count > budget * minutes {
         violations.append("node\(node) is idle: \(count) \(what) in \(minutes) minutes")
       }

@@ -29,6 +29,10 @@ enum Event {
   case dial(node: Int, Server)
   /// A request of a netcheck is answered, or not.
   case probed(node: Int, id: UInt64, RegionID, Duration?)
+  /// The part of a node that asks for ports wanted to be woken.
+  case mapperWake(node: Int)
+  /// The router before a node answers it.
+  case gatewaySays(node: Int, [UInt8], from: IPAddress)
   /// Servers look at their clocks, nodes at their idle connections.
   case tick
   /// Something changes.

@@ -3,6 +3,7 @@
 import Addressing
 import Bytes
 import Magicsock
+import PortMapping
 package import Timing
 
 /// Watches what happens, and says what must never be.
@@ -84,6 +85,12 @@ package struct Oracle {
   /// What a node sent to an endpoint reached another node.
   mutating func reached(_ endpoint: Endpoint, by node: Int) {
     reached[node, default: []].insert(endpoint)
+  }
+
+  /// A router granted a port, or grants none any more.
+  mutating func mapped(_ mapping: PortMapping?, by node: Int, at now: Instant) {
+    guard let mapping else { return }
+    if mapping.external.port == 0 { note("node\(node) has the port 0 mapped", at: now) }
   }
 
   mutating func sent(

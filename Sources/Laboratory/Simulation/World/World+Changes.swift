@@ -21,7 +21,7 @@ extension World {
     case .clock(let index, let jump):
       nodes[index].wallOffset = nodes[index].wallOffset + jump
       configure(nodes[index])
-    case .routerRestart(let network): internet.restartRouter(of: realms[network])
+    case .routerRestart(let network): internet.restartRouter(of: realms[network], at: now)
     case .routerMove(let network): moveRouter(of: network)
     case .blockUDP(let network, let blocks):
       internet.change(realms[network]) { $0.blocksUDP = blocks }
@@ -66,6 +66,7 @@ extension World {
     node.isAsleep = sleeps
     guard !sleeps else { return }
     node.wakeAt = nil
+    node.mapperWakeAt = nil
     for region in node.relays.keys.sorted() where node.relays[region]?.connection == nil {
       withPaths(node) { $0.relayClosed(region, failed: true, at: $1, into: &$2) }
     }
@@ -87,6 +88,7 @@ extension World {
       let next =
         isInner ? IPAddress(10, number, 0, max(2, low)) : IPAddress(198, 51, number, max(2, low))
       router.nat.move(to: next)
+      router.gateway?.startedAt = now
       router.firewall.restart()
       router.generation += 1
     }

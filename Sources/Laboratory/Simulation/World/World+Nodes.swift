@@ -33,6 +33,7 @@ extension World {
     withPaths(node) { paths, now, effects in
       paths.networkChanged(to: network, isMajor: isMajor, at: now, into: &effects)
     }
+    attachMapper(of: node)
   }
 
   func withPaths(
@@ -170,6 +171,7 @@ extension World {
       setHome(home, of: node)
     case .netcheckFinished(let report):
       node.report = report
+      withMapper(of: node) { $0.takeInterest(at: $1, into: &$2) }
       self.report(node)
     case .httpsProbeWanted(let probe): answer(probe, of: node)
     case .resolutionWanted(let name):

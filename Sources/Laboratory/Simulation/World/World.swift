@@ -222,6 +222,9 @@ package final class World {
     case .dial(let node, let server): dial(nodes[node], server)
     case .probed(let node, let id, let region, let latency):
       probed(nodes[node], id, region, latency)
+    case .mapperWake(let node): wakeMapper(of: nodes[node])
+    case .gatewaySays(let node, let bytes, let gateway):
+      receive(bytes, from: gateway, by: nodes[node])
     case .tick: tick()
     case .change(let change): apply(change)
     case .talk(let from, let to): talk(from: nodes[from], to: nodes[to])
