@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Cryptography
+import PortMapping
 import Timing
 
 /// A topology, and what happens in it: while it lasts everything may break, afterwards all must be well.
