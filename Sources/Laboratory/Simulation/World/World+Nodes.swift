@@ -7,6 +7,7 @@ import Keys
 import Magicsock
 import PacketPipeline
 import Packets
+import PortMapping
 import STUN
 import Timing
 
