@@ -100,7 +100,7 @@ struct InternetTests {
     #expect(seen.address == IPAddress(198, 51, 1, 1))
     let answer = internet.send(9, by: outside, from: Self.outside, to: seen, at: .origin)
     #expect(answer.first?.host == host && answer.first?.destination == own)
-    internet.restartRouter(of: inner)
+    internet.restartRouter(of: inner, at: .origin)
     #expect(internet.send(9, by: outside, from: Self.outside, to: seen, at: .origin).isEmpty)
   }
 }
