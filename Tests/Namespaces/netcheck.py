@@ -59,7 +59,7 @@ class World:
         self.router.run("nft", "delete", "table", "ip", "more", check=False)
         if text:
             file = self.directory / "rules"
-            file.write_text("table ip more {" + text + "}")
+            file.write_text("table ip more {\n" + text.replace("; }", "; }\n") + "}\n")
             self.router.run("nft", "-f", file)
         self.router.run("conntrack", "-D", check=False)
 
@@ -150,7 +150,6 @@ def portal(world):
                     "chain f { type filter hook forward priority 0; iifname lan drop; }")
         found = world.report()
         assert found["CaptivePortal"] is True and not found["RegionLatency"], found
-        assert "* CaptivePortal: true" in world.node.call("netcheck").stdout
         assert "sign in" in world.health(), world.health()
         world.rules()
         world.lab.nat("easy", "home1")

@@ -158,7 +158,7 @@ def without(world):
     world.gateway.start()
     node = world.start("--port-mapping", "off")
     eventually("a ping", lambda: world.peer.reaches(node))
-    done = world.peer.call("ping", "--until-direct", "--c", "4", "--timeout", "5s", node.ip(), check=False)
+    done = world.peer.call("ping", "--until-direct", "--c", "2", "--timeout", "5s", node.ip(), check=False)
     assert "via DERP" in done.stdout and not world.peer.is_direct(node), done.stdout
     assert world.gateway.rules() == []
     report = json.loads(node.call("netcheck", "--format", "json").stdout)
@@ -226,13 +226,13 @@ def restart_upnp(world):
 def renewal(world):
     world.stop()
     world.gateway.kill()
-    world.gateway.start(lifetime=40)
+    world.gateway.start(lifetime=30)
     node = world.start("--port-mapping", "pcp")
     endpoint = eventually("the mapped endpoint is told", lambda: mapped(node))
     first = eventually("the lease is written", world.gateway.expiries)[0]
     later = eventually("the lease is renewed", lambda: [one for one in world.gateway.expiries() if one > first],
                        patience=60, pause=0.5)
-    assert mapped(node) == endpoint and 15 <= later[0] - first <= 30, (first, later)
+    assert mapped(node) == endpoint and 10 <= later[0] - first <= 30, (first, later)
 
 
 @test("going down ends the mapping, and coming up makes it again")

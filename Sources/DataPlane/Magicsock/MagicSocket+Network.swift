@@ -279,6 +279,10 @@ extension MagicSocket {
   /// Looks again after a while, as long as there are peers and traffic.
   mutating func startRefreshTimer(at now: Instant) {
     guard refreshAt == nil, netcheck == nil, mayRefresh(at: now) else { return }
+    if lastReport?.captivePortal == true {
+      refreshAt = now + PathTiming.portalRefresh
+      return
+    }
     let milliseconds = Int.random(
       in: PathTiming.endpointRefresh.least...PathTiming.endpointRefresh.most,
       using: &sealer.entropy

@@ -34,6 +34,8 @@ enum PathTiming {
   static let plainMemory = Duration.seconds(30)
   /// How long a peer with which nothing happens is remembered to have been talked with.
   static let memory = Duration.seconds(600)
+  /// The wait between two looks at the network while a portal stands before it.
+  static let portalRefresh = Duration.seconds(10)
   /// The shortest and longest wait between two looks at our own endpoints.
   static let endpointRefresh = (least: 20_000, most: 26_000)
 }

@@ -20,9 +20,9 @@ package struct Trial: Sendable {
   /// A node that nobody talks to is woken by its timers at most this often a minute.
   static let wakeupBudget = 2
   /// A node sends at most this many messages to its router a minute, whatever that answers.
-  static let mapperMessageBudget = 12
+  static let mapperMessageBudget = 20
   /// The part of a node that asks for ports is woken at most this often a minute.
-  static let mapperWakeupBudget = 8
+  static let mapperWakeupBudget = 14
 
   /// Runs a scenario with a seed, and judges.
   package init(_ scenario: Scenario, seed: UInt64, trace: ((Instant, String) -> Void)? = nil) {
