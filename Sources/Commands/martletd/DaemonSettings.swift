@@ -2,6 +2,7 @@
 
 import CommandLine
 import Cryptography
+import HTTPTransport
 import Logging
 import NodeCore
 import PortMapping
@@ -84,6 +85,7 @@ struct DaemonSettings {
     ) {
       node.portMapping = services
     }
+    try readProxies(flags, &settings, environment)
     // The variables by which the original is told the same.
     let isSet = { (name: String) in ["true", "1"].contains(environment[name] ?? "") }
     if isSet("TS_DISABLE_PORTMAPPER") { node.portMapping = [] }
@@ -102,6 +104,30 @@ struct DaemonSettings {
   /// The backend that is asked for; nothing inside for whatever is fastest.
   private static func cipher(_ text: String) -> PacketBackend.Name?? {
     text == "auto" ? .some(nil) : PacketBackend.Name(rawValue: text).map { .some($0) }
+  }
+
+  /// What was set counts, otherwise the variables that many programs share.
+  private mutating func readProxies(
+    _ flags: Martletd,
+    _ settings: inout Settings,
+    _ environment: [String: String]
+  ) throws(CommandError) {
+    if let flag = flags.proxy, HTTPProxy(flag)?.hasPassword == true {
+      throw CommandError(
+        "--proxy holds a password, which everybody sees in the list of processes. "
+          + "Put it into MARTLET_PROXY or the configuration file.",
+        code: .usage
+      )
+    }
+    node.proxies = ProxySettings(environment: environment)
+    if let proxies = try settings.value(
+      "proxy",
+      flags.proxy,
+      expecting: "none, or http://[USER:PASSWORD@]HOST[:PORT]",
+      { $0 == "none" ? ProxySettings() : HTTPProxy($0).map { ProxySettings($0) } }
+    ) {
+      node.proxies = proxies
+    }
   }
 
   private static func portMapping(_ text: String) -> Set<MappingService>? {

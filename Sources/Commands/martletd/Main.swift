@@ -68,6 +68,14 @@ struct Martletd: AsyncParsableCommand {
   )
   var portMapping: String?
 
+  @Option(
+    help: """
+      The HTTP proxy for connections to the coordination server and to relays, or none. Without it the \
+      variables HTTPS_PROXY, HTTP_PROXY and NO_PROXY count.
+      """
+  )
+  var proxy: String?
+
   @Option(help: "How much to log: trace, debug, info, notice, warning or error (info).")
   var logLevel: String?
 

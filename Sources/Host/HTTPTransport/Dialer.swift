@@ -11,12 +11,22 @@ package struct Dialer: Sendable {
   package static let defaultTimeout = Duration.seconds(10)
 
   private let mark: UInt32
+  private let proxies: ProxySettings
 
   /// A dialer.
   ///
-  /// - Parameter mark: A packet mark by which routing rules know our own traffic; zero for none.
-  ///   Without the privilege to mark, connections go unmarked.
-  package init(mark: UInt32 = 0) { self.mark = mark }
+  /// - Parameters:
+  ///   - mark: A packet mark by which routing rules know our own traffic; zero for none. Without the
+  ///     privilege to mark, connections go unmarked.
+  ///   - proxies: Through which proxies connections are made.
+  package init(mark: UInt32 = 0, proxies: ProxySettings = ProxySettings()) {
+    (self.mark, self.proxies) = (mark, proxies)
+  }
+
+  /// Whether a connection would go through a proxy, which then finds the way to the host.
+  package func usesProxy(for host: String, port: UInt16, isSecure: Bool) -> Bool {
+    proxies.proxy(for: host, port: port, isSecure: isSecure) != nil
+  }
 
   /// Connects to `host`, a name or an address, and speaks TLS if asked to.
   ///
@@ -33,8 +43,9 @@ package struct Dialer: Sendable {
       .channelOption(.socketOption(.so_keepalive), value: 1)
     let to = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     let started = ContinuousClock.now
-    let stream = try await connect(bootstrap, to: to, tls: tls) {
-      $0.connect(host: host, port: Int(port))
+    let proxy = proxies.proxy(for: host, port: port, isSecure: tls != nil)
+    let stream = try await connect(bootstrap, to: to, tls: tls, through: proxy) {
+      $0.connect(host: proxy?.host ?? host, port: Int(proxy?.port ?? port))
     }
     guard tls != nil else { return stream }
     let left = max(.milliseconds(1), timeout - started.duration(to: .now))
@@ -69,6 +80,7 @@ package struct Dialer: Sendable {
     _ bootstrap: ClientBootstrap,
     to name: String,
     tls: TLSClientSettings?,
+    through proxy: HTTPProxy? = nil,
     _ start: (ClientBootstrap) -> EventLoopFuture<any Channel>
   ) async throws -> ByteStream {
     let mark = mark
@@ -76,6 +88,9 @@ package struct Dialer: Sendable {
     let prepared = bootstrap.channelInitializer { channel in
       channel.eventLoop.makeCompletedFuture {
         if mark != 0 { channel.mark(mark) }
+        if let proxy {
+          try channel.pipeline.syncOperations.addHandler(ConnectHandler(proxy, to: name))
+        }
         try channel.pipeline.syncOperations.install(tls, failure)
       }
     }

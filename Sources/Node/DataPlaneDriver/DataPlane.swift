@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Addressing
+import HTTPTransport
 package import HostIO
 package import Keys
 package import Logging
@@ -58,15 +59,16 @@ package final class DataPlane: Sendable {
       options.shards > 1
       ? Placement(count: options.shards, shards.directory, devices.takeSteering()) : nil
     (events, report) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(Self.maximumEvents))
+    let dialer = Dialer(mark: options.mark, proxies: options.proxies)
     relays = RelayConnections(
       nodeKey: options.nodeKey,
-      mark: options.mark,
+      dialer: dialer,
       outboxes: outboxes,
       post: shards.post,
       report: report,
       logger: logger
     )
-    probes = ProbeRunner(post: shards.post, mark: options.mark)
+    probes = ProbeRunner(post: shards.post, mark: options.mark, dialer: dialer)
     (self.options, self.logger) = (options, logger)
   }
 

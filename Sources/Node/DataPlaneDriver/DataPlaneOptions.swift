@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Cryptography
+package import HTTPTransport
 package import Keys
 import WireGuard
 
@@ -28,6 +29,8 @@ package struct DataPlaneOptions: Sendable {
   package var isPortRequired: Bool
   /// The packet mark of our own traffic, by which routing rules know it; 0 for none.
   package var mark: UInt32
+  /// Through which proxies relays are reached.
+  package var proxies = ProxySettings()
   /// The largest packet in the tunnel, in bytes.
   package var mtu: Int
   /// How many threads share the work, each with peers of its own; 1 to `maximumShards`.

@@ -23,11 +23,12 @@ final class ProbeRunner: Sendable {
 
   private let post: PostOffice
   private let mark: UInt32
+  private let dialer: Dialer
   private let jobs: AsyncStream<Job>
   private let added: AsyncStream<Job>.Continuation
 
-  init(post: PostOffice, mark: UInt32) {
-    (self.post, self.mark) = (post, mark)
+  init(post: PostOffice, mark: UInt32, dialer: Dialer) {
+    (self.post, self.mark, self.dialer) = (post, mark, dialer)
     (jobs, added) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(Self.maximumJobs))
   }
 
@@ -90,7 +91,7 @@ final class ProbeRunner: Sendable {
     _ probe: Magicsock.Effects.HTTPSProbe
   ) async throws -> (latency: Duration, family: IPAddress.Family) {
     let clock = ContinuousClock()
-    let stream = try await probe.node.dial(mark: mark, timeout: probe.timeout)
+    let stream = try await probe.node.dial(dialer, timeout: probe.timeout)
     let family = stream.remoteEndpoint?.address.unmapped.family ?? .v4
     let start = clock.now
     let response = try await HTTPClient.request(

@@ -2,6 +2,7 @@
 
 import Addressing
 import DERP
+import HTTPTransport
 import Keys
 import Logging
 import Timing
@@ -27,7 +28,7 @@ actor RelayConnections {
   private let post: PostOffice
   private let report: AsyncStream<DataPlaneEvent>.Continuation
   private let logger: Logger
-  private let mark: UInt32
+  private let dialer: Dialer
   private var nodeKey: NodePrivateKey
   private var map = RelayMap()
   private var home: RegionID?
@@ -41,14 +42,14 @@ actor RelayConnections {
 
   init(
     nodeKey: NodePrivateKey,
-    mark: UInt32,
+    dialer: Dialer,
     outboxes: RelayOutboxes,
     post: PostOffice,
     report: AsyncStream<DataPlaneEvent>.Continuation,
     logger: Logger
   ) {
     (self.nodeKey, self.outboxes, self.post) = (nodeKey, outboxes, post)
-    (self.report, self.logger, self.mark) = (report, logger, mark)
+    (self.report, self.logger, self.dialer) = (report, logger, dialer)
     // Of several changes that wait only the last matters.
     (homeChanges, homes) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
   }
@@ -124,7 +125,7 @@ actor RelayConnections {
     let link = RelayLink(
       relay,
       nodeKey: nodeKey,
-      mark: mark,
+      dialer: dialer,
       isHome: region == home,
       backoff: backoffs[region] ?? Backoff(ceiling: .seconds(5)),
       outbox: outboxes.box(of: region),

@@ -37,7 +37,7 @@ actor RelayLink {
 
   private let region: RelayRegion
   private let nodeKey: NodePrivateKey
-  private let mark: UInt32
+  private let dialer: Dialer
   private let outbox: RelayOutbox
   private let post: PostOffice
   private let report: AsyncStream<DataPlaneEvent>.Continuation
@@ -59,7 +59,7 @@ actor RelayLink {
   init(
     _ region: RelayRegion,
     nodeKey: NodePrivateKey,
-    mark: UInt32,
+    dialer: Dialer,
     isHome: Bool,
     backoff: Backoff,
     outbox: RelayOutbox,
@@ -68,7 +68,7 @@ actor RelayLink {
     logger: Logger
   ) {
     (self.region, self.nodeKey, self.isHome) = (region, nodeKey, isHome)
-    (self.mark, self.backoff) = (mark, backoff)
+    (self.dialer, self.backoff) = (dialer, backoff)
     (self.outbox, self.post, self.report) = (outbox, post, report)
     self.logger = logger
   }
@@ -165,7 +165,7 @@ actor RelayLink {
   }
 
   private func open(_ node: RelayNode) async throws -> ByteStream {
-    let stream = try await node.dial(mark: mark, timeout: Self.dialTimeout)
+    let stream = try await node.dial(dialer, timeout: Self.dialTimeout)
     do {
       let serverKey = FastStart.serverKey(inCertificates: stream.peerCertificates)
       var headers: HTTPHeaders = [:]

@@ -40,19 +40,21 @@ extension RelayNode {
 
   /// Connects to the relay by whichever of its addresses answers first.
   ///
+  /// A proxy is told the name, and finds the address itself.
+  ///
   /// - Parameters:
-  ///   - mark: The packet mark of our own traffic; 0 for none.
+  ///   - dialer: How connections are made.
   ///   - timeout: How long each address may take.
   /// - Returns: A connection, encrypted and with whom it should be.
   /// - Throws: Why the preferred address could not be reached.
   /// - Source: RFC 8305 §5.
-  func dial(mark: UInt32, timeout: Duration) async throws -> ByteStream {
-    let hosts = dialHosts
+  func dial(_ dialer: Dialer, timeout: Duration) async throws -> ByteStream {
+    let isProxied = dialer.usesProxy(for: hostName, port: dialPort, isSecure: true)
+    let hosts = isProxied ? [hostName] : dialHosts
     return try await withThrowingTaskGroup(of: Result<ByteStream, any Error>.self) { group in
       for (place, host) in hosts.enumerated() {
         group.addTask {
           if place > 0 { try await Task.sleep(for: Self.stagger * place) }
-          let dialer = Dialer(mark: mark)
           do {
             return .success(
               try await dialer.dial(host: host, port: dialPort, tls: tls, timeout: timeout)

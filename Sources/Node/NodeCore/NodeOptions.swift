@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Cryptography
+package import HTTPTransport
 package import HostSettings
 package import PortMapping
 
@@ -20,6 +21,8 @@ package struct NodeOptions: Hashable, Sendable {
   package var cipher: PacketBackend.Name?
   /// How many threads share the data path; nil for as many as suit the machine.
   package var shards: Int?
+  /// Through which proxies the coordination server and relays are reached.
+  package var proxies = ProxySettings()
   /// By which services the gateway is asked to forward the port; none to leave it alone.
   package var portMapping = Set(MappingService.allCases)
   /// The numbers that routes, rules and packet marks carry.

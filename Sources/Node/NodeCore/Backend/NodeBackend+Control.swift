@@ -28,6 +28,7 @@ extension NodeBackend {
         to: server,
         as: state.machineKey,
         mark: options.ground.bypassMark.value,
+        proxies: options.proxies,
         login: login,
         news: news,
         logger: logger

@@ -108,6 +108,7 @@ extension NodeBackend {
       to: try ServerURL(preferences.controlURL),
       as: state.machineKey,
       mark: options.ground.bypassMark.value,
+      proxies: options.proxies,
       login: ControlLogin(nodeKey: key.publicKey),
       news: news,
       logger: logger

@@ -108,6 +108,7 @@ package actor NodeBackend {
     wanted.isPortRequired = options.isPortRequired
     wanted.mark = options.ground.bypassMark.value
     wanted.mtu = options.mtu
+    wanted.proxies = options.proxies
     wanted.shards =
       options.shards ?? DataPlaneOptions.defaultShards(cores: DataThread.processors)
     wanted.backend = try Self.cipher(options.cipher, logger)

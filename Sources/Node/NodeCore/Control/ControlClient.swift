@@ -42,6 +42,7 @@ actor ControlClient {
     to server: ServerURL,
     as machineKey: MachinePrivateKey,
     mark: UInt32,
+    proxies: ProxySettings,
     login: ControlLogin,
     news: NodeReport,
     logger: Logger,
@@ -49,7 +50,7 @@ actor ControlClient {
   ) {
     (self.server, self.login, self.news) = (server, login, news)
     (self.report, self.logger) = (report, logger)
-    dialer = ControlDialer(to: server, as: machineKey, mark: mark)
+    dialer = ControlDialer(to: server, as: machineKey, mark: mark, proxies: proxies)
   }
 
   /// Tells the server what is new, now or with the next conversation.

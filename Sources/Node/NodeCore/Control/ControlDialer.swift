@@ -21,11 +21,16 @@ package struct ControlDialer: Sendable {
   private let dialer: Dialer
 
   /// A dialer of this machine to this server; its packets carry `mark`, so that they never enter
-  /// the tunnel.
-  package init(to server: ServerURL, as machineKey: MachinePrivateKey, mark: UInt32) {
+  /// the tunnel, and go through the proxies that were set.
+  package init(
+    to server: ServerURL,
+    as machineKey: MachinePrivateKey,
+    mark: UInt32,
+    proxies: ProxySettings = ProxySettings()
+  ) {
     self.server = server
     self.machineKey = machineKey
-    dialer = Dialer(mark: mark)
+    dialer = Dialer(mark: mark, proxies: proxies)
   }
 
   /// Asks for the server's key.
