@@ -148,7 +148,9 @@ extension DataPlaneTests {
         relay.map(pin: String(repeating: "ab", count: 32))
           .regions[TestRelay.region]?.nodes.first
       )
-      await #expect(throws: (any Error).self) { try await node.dial(Dialer(), timeout: .seconds(5)) }
+      await #expect(throws: (any Error).self) {
+        try await node.dial(Dialer(), timeout: .seconds(5))
+      }
       let right = try #require(relay.map().regions[TestRelay.region]?.nodes.first)
       let stream = try await right.dial(Dialer(mark: 0x1234), timeout: .seconds(5))
       // Our own traffic is known by its mark, relays included.

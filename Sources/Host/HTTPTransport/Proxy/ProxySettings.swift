@@ -55,7 +55,9 @@ package struct ProxySettings: Hashable, Sendable {
     }
   }
 
-  /// The proxy for a connection; nil for none. This machine is never reached through one.
+  /// The proxy for a connection; nil for none.
+  ///
+  /// This machine is never reached through one.
   package func proxy(for host: String, port: UInt16, isSecure: Bool) -> HTTPProxy? {
     guard let proxy = isSecure ? secure : plain else { return nil }
     let host = host.lowercased()
