@@ -52,7 +52,7 @@ class World:
         self.router.run("nft", "delete", "table", "ip", "more", check=False)
         if text:
             file = self.lab.directory / "rules"
-            file.write_text("table ip more {" + text + "}")
+            file.write_text("table ip more {\n" + text.replace("; }", "; }\n") + "}\n")
             self.router.run("nft", "-f", file)
         self.router.run("conntrack", "-D", check=False)
 
