@@ -37,6 +37,7 @@ package final class PortMapperDriver: Sendable {
 
   private struct State {
     var words: [Word] = []
+    var isWanted = false
     var isOver = false
     var questions: [CheckedContinuation<MappingServices, Never>] = []
     var mapping: PortMapping?
@@ -96,7 +97,14 @@ package final class PortMapperDriver: Sendable {
   }
 
   /// Says whether there is to be a mapping.
-  package func want(_ isWanted: Bool) { post(.want(isWanted)) }
+  package func want(_ isWanted: Bool) {
+    let isNew = state.withLock { state in
+      defer { state.isWanted = isWanted }
+      return state.isWanted != isWanted
+    }
+    // It is said often, and the thread sleeps well.
+    if isNew { post(.want(isWanted)) }
+  }
 
   /// Asks whether the mapping stands, because somebody looks at the network.
   package func takeInterest() { post(.interest) }
@@ -147,6 +155,8 @@ package final class PortMapperDriver: Sendable {
   // MARK: The thread
 
   private func post(_ word: Word) {
+    // Where no service may be used there is no thread that reads.
+    guard !allowed.isEmpty else { return }
     state.withLock { if !$0.isOver { $0.words.append(word) } }
     signal.signal()
   }
