@@ -104,6 +104,13 @@ let groups: [(folder: String, modules: [Module])] = [
         on: [
           "STUN", "Disco", "DERP", "Addressing", "Tables", "Timing", "Keys", "Bytes",
           "Cryptography",
+        ],
+        testing: ["PeerRelay", "Packets"]
+      ),
+      Module(
+        "PeerRelay",
+        on: [
+          "Disco", "STUN", "Packets", "Bytes", "Addressing", "Timing", "Keys", "Cryptography",
         ]
       ),
       Module(
@@ -168,8 +175,9 @@ let groups: [(folder: String, modules: [Module])] = [
       Module(
         "DataPlaneDriver",
         on: [
-          "PacketPipeline", "PacketFilter", "WireGuard", "Packets", "Magicsock", "DERP", "STUN",
-          "Disco", "HostIO", "HTTPTransport", "Bytes", "Addressing", "Timing", "Keys",
+          "PacketPipeline", "PacketFilter", "WireGuard", "Packets", "Magicsock", "PeerRelay",
+          "DERP",
+          "STUN", "Disco", "HostIO", "HTTPTransport", "Bytes", "Addressing", "Timing", "Keys",
           "Cryptography",
         ],
         borrowing: [logging]
@@ -188,7 +196,8 @@ let groups: [(folder: String, modules: [Module])] = [
           "ControlSession", "ControlProtocol", "Netmap",
           "LocalAPI", "HostSettings", "HostConfiguration", "HostIO", "Packets", "PacketFilter",
           "WireGuard", "HTTPTransport", "PacketPipeline",
-          "Magicsock", "DERP", "Addressing", "Keys", "Bytes", "Timing", "JSON", "Cryptography",
+          "Magicsock", "PeerRelay", "DERP", "Addressing", "Keys", "Bytes", "Timing", "JSON",
+          "Cryptography",
         ],
         borrowing: [logging],
         isCold: true
@@ -333,9 +342,9 @@ let modules = Dictionary(
 /// What reads bytes from strangers: the fuzz targets under Tests/Fuzz stand on these.
 let fuzzed = [
   "Bytes", "Tables", "Addressing", "Timing", "JSON", "Compression", "Cryptography", "Keys",
-  "Packets", "PacketFilter", "WireGuard", "STUN", "Disco", "DERP", "Magicsock", "PacketPipeline",
-  "PortMapping", "HostSettings", "HostConfiguration", "HTTPTransport", "ControlProtocol",
-  "ControlSession",
+  "Packets", "PacketFilter", "WireGuard", "STUN", "Disco", "DERP", "Magicsock", "PeerRelay",
+  "PacketPipeline", "PortMapping", "HostSettings", "HostConfiguration", "HTTPTransport",
+  "ControlProtocol", "ControlSession",
   "Netmap", "LocalAPI", "NodeConfiguration", "NodeCore", "Coordination", "CommandLine",
 ]
 

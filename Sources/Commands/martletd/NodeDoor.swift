@@ -69,6 +69,8 @@ struct NodeDoor: NodeControl {
 
   func clientMetrics() async -> String { await node.clientMetrics() }
 
+  func relaySessions() async -> RelaySessions { await node.relaySessions() }
+
   func profiles() async -> [LoginProfile] {
     let profile = await node.currentProfile()
     return profile.id.isEmpty ? [] : [profile]

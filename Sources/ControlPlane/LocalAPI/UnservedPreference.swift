@@ -22,7 +22,6 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
   case netfilterKind
   case remoteConfiguration
   case driveShares
-  case peerRelay
   case syncOff
   case dns
 
@@ -44,7 +43,6 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
     case .netfilterKind: "choosing the firewall"
     case .remoteConfiguration: "remote configuration"
     case .driveShares: "shared folders"
-    case .peerRelay: "relaying for peers"
     case .syncOff: "running without the coordination server's updates"
     case .dns: "using the network's DNS settings"
     }
@@ -73,7 +71,6 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
     case .netfilterKind: [.netfilterKind]
     case .remoteConfiguration: [.remoteConfig]
     case .driveShares: [.driveShares]
-    case .peerRelay: [.relayServerPort, .relayServerStaticEndpoints]
     case .syncOff: [.sync]
     case .dns: [.corpDNS]
     }
@@ -101,8 +98,6 @@ package enum UnservedPreference: Hashable, Sendable, CaseIterable {
     case .netfilterKind: !preferences.netfilterKind.isEmpty
     case .remoteConfiguration: preferences.remoteConfig
     case .driveShares: preferences.driveShares.array?.isEmpty == false
-    case .peerRelay:
-      preferences.relayServerPort != nil || !preferences.relayServerStaticEndpoints.isEmpty
     case .syncOff: preferences.sync == false
     case .dns: false
     }

@@ -52,12 +52,15 @@ extension NodeConfiguration {
   ) -> NodeConfiguration {
     let own = netmap.selfNode?.addresses ?? []
     let read = FilterRules(netmap.filterRules)
+    let capabilities = PeerCapabilities(read.grants)
+    let relays = PeerRelays(capabilities, netmap, preferences)
     let peers = Dictionary(
       uniqueKeysWithValues: netmap.peers.compactMap { node in
         PipelineConfiguration.Peer(
           node,
           besides: own,
           acceptsRoutes: preferences.routeAll,
+          relays: relays,
           at: now
         )
         .map { (PeerID(node.id), $0) }
@@ -71,19 +74,23 @@ extension NodeConfiguration {
         capabilityHolders: holders(netmap),
         isShieldsUp: preferences.shieldsUp
       ) : .none
+    var pipeline = PipelineConfiguration(
+      nodeKey: ground.nodeKey,
+      addresses: own.map(\.address),
+      peers: peers,
+      relayMap: netmap.derpMap.map { RelayMap($0) } ?? RelayMap(),
+      staticEndpoints: ground.staticEndpoints,
+      isControlConnected: ground.isControlConnected,
+      filter: filter,
+      jailedFilter: Filter(localNetworks: own, rules: [], isShieldsUp: true)
+    )
+    pipeline.peerRelay = relays.settings
+    pipeline.usesPeerRelays = relays.isUsing
+    pipeline.peerRelays = relays.candidates(netmap, ownKey: ground.nodeKey.publicKey)
     return NodeConfiguration(
-      pipeline: PipelineConfiguration(
-        nodeKey: ground.nodeKey,
-        addresses: own.map(\.address),
-        peers: peers,
-        relayMap: netmap.derpMap.map { RelayMap($0) } ?? RelayMap(),
-        staticEndpoints: ground.staticEndpoints,
-        isControlConnected: ground.isControlConnected,
-        filter: filter,
-        jailedFilter: Filter(localNetworks: own, rules: [], isShieldsUp: true)
-      ),
+      pipeline: pipeline,
       router: router(own, peers.values.flatMap(\.tunnel.allowedIPs), on: ground),
-      capabilities: PeerCapabilities(read.grants),
+      capabilities: capabilities,
       filterProblems: read.problems
     )
   }

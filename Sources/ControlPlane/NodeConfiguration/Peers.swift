@@ -19,11 +19,13 @@ extension PipelineConfiguration.Peer {
   ///   - node: The peer as the netmap tells it.
   ///   - own: This node's addresses, for which no peer speaks.
   ///   - acceptsRoutes: Whether the user wants the routes that peers offer.
+  ///   - relays: Who may ask this node to carry packets.
   ///   - now: For keys that run out.
   package init?(
     _ node: Node,
     besides own: [IPPrefix] = [],
     acceptsRoutes: Bool,
+    relays: PeerRelays? = nil,
     at now: Timestamp
   ) {
     guard !node.key.isZero, !node.addresses.isEmpty,
@@ -43,7 +45,8 @@ extension PipelineConfiguration.Peer {
         isWireGuardOnly: node.isWireGuardOnly,
         capabilityVersion: node.cap,
         addresses: node.addresses.map(\.address),
-        isExpired: isExpired
+        isExpired: isExpired,
+        mayAllocate: relays?.mayAllocate(node.addresses.map(\.address)) == true
       ),
       addresses: node.addresses.map(\.address),
       isJailed: node.isJailed
@@ -68,7 +71,7 @@ extension PipelineConfiguration.Peer {
   }
 
   /// The region of its home relay, in the new form or in the legacy one (`127.3.3.40:REGION`).
-  private static func homeRegion(_ node: Node) -> RegionID? {
+  static func homeRegion(_ node: Node) -> RegionID? {
     if node.homeDERP > 0 { return RegionID(node.homeDERP) }
     guard let legacy = Endpoint(node.legacyDERP), legacy.address == IPAddress(127, 3, 3, 40),
       legacy.port > 0

@@ -41,6 +41,11 @@ package struct RelayBinding: Hashable, Sendable {
     challenge = Array(try reader.take(32))
   }
 
+  /// Whether it is about that network, and `other` is who its sender is to meet there.
+  package func isAbout(_ network: UInt32, _ other: DiscoKey) -> Bool {
+    virtualNetwork == network && remoteKey == other
+  }
+
   func write(to writer: inout ByteWriter) {
     writer.bigEndian(virtualNetwork)
     writer.bigEndian(generation)
@@ -87,6 +92,12 @@ package struct RelayAllocation: Hashable, Sendable {
     package init(_ first: DiscoKey, _ second: DiscoKey) {
       (self.first, self.second) = (first, second)
     }
+
+    /// The same two, the lesser key first: one form for each pair.
+    package var sorted: ClientKeys { first < second ? self : ClientKeys(second, first) }
+
+    /// Whether one of them is `key`.
+    package func contains(_ key: DiscoKey) -> Bool { first == key || second == key }
 
     init(reading reader: inout ByteReader) throws(TruncatedError) {
       first = try DiscoKey(reading: &reader)

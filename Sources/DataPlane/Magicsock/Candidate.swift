@@ -43,10 +43,11 @@ struct OutstandingPing: Sendable {
 
   var deadline: Instant { sentAt + PathTiming.ping }
 
-  /// Whether a pong that came from `source` may answer it: direct by direct, relayed by relayed.
+  /// Whether a pong that came from `source` may answer it: each way by its own.
   func mayBeAnswered(from source: PacketSource) -> Bool {
     switch (target, source) {
     case (.direct, .direct), (.relay, .relay): true
+    case (.peerRelay(_, let one), .peerRelay(_, let other)): one == other
     default: false
     }
   }

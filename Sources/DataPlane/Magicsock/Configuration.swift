@@ -22,6 +22,8 @@ public struct PeerPathConfiguration: Hashable, Sendable {
   public var addresses: [IPAddress]
   /// Whether its key has expired: nothing is sent to it.
   public var isExpired: Bool
+  /// Whether it may ask for a network at this node's peer relay.
+  public var mayAllocate: Bool
 
   /// A peer.
   public init(
@@ -32,12 +34,13 @@ public struct PeerPathConfiguration: Hashable, Sendable {
     isWireGuardOnly: Bool = false,
     capabilityVersion: Int = 0,
     addresses: [IPAddress] = [],
-    isExpired: Bool = false
+    isExpired: Bool = false,
+    mayAllocate: Bool = false
   ) {
     (self.nodeKey, self.discoKey, self.endpoints) = (nodeKey, discoKey, endpoints)
     (self.homeRegion, self.isWireGuardOnly) = (homeRegion, isWireGuardOnly)
     (self.capabilityVersion, self.addresses) = (capabilityVersion, addresses)
-    self.isExpired = isExpired
+    (self.isExpired, self.mayAllocate) = (isExpired, mayAllocate)
   }
 }
 
@@ -56,6 +59,12 @@ extension MagicSocket {
     public var staticEndpoints: [Endpoint]
     /// Whether the coordination server is listening; without it the home relay stays.
     public var isControlConnected: Bool
+    /// The peer relays that this node may ask.
+    public var peerRelays: [PeerRelayCandidate]
+    /// Whether this node meets peers at peer relays at all.
+    public var usesPeerRelays: Bool
+    /// Whether this node is a peer relay.
+    public var servesPeerRelay: Bool
 
     /// A configuration.
     public init(
@@ -64,11 +73,16 @@ extension MagicSocket {
       relayMap: RelayMap = RelayMap(),
       fixedHomeRegion: RegionID? = nil,
       staticEndpoints: [Endpoint] = [],
-      isControlConnected: Bool = true
+      isControlConnected: Bool = true,
+      peerRelays: [PeerRelayCandidate] = [],
+      usesPeerRelays: Bool = true,
+      servesPeerRelay: Bool = false
     ) {
       (self.nodeKey, self.peers, self.relayMap) = (nodeKey, peers, relayMap)
       (self.fixedHomeRegion, self.staticEndpoints) = (fixedHomeRegion, staticEndpoints)
       self.isControlConnected = isControlConnected
+      (self.peerRelays, self.usesPeerRelays) = (peerRelays, usesPeerRelays)
+      self.servesPeerRelay = servesPeerRelay
     }
   }
 }
@@ -97,4 +111,7 @@ public struct LocalNetwork: Hashable, Sendable {
     (self.addresses, self.portV4, self.portV6) = (addresses, portV4, portV6)
     (self.configuredPort, self.isUp) = (configuredPort, isUp)
   }
+
+  /// The addresses at which others on the same networks may reach the sockets.
+  package var localEndpoints: [Endpoint] { OwnEndpoints.local(self) }
 }

@@ -34,6 +34,18 @@ public struct PathCounters: Hashable, Sendable {
   public internal(set) var excessCandidates: UInt64 = 0
   /// Pings forgotten because too many to one peer were waiting.
   public internal(set) var excessPings: UInt64 = 0
+  /// Requests for a network at a peer relay sent, repeated ones included.
+  public internal(set) var relayRequestsSent: UInt64 = 0
+  /// Requests for a network here that were refused: no relay, or not permitted.
+  public internal(set) var relayRequestsRefused: UInt64 = 0
+  /// Calls to a peer relay sent.
+  public internal(set) var relayCallsSent: UInt64 = 0
+  /// Calls to a peer relay honoured.
+  public internal(set) var relayCallsReceived: UInt64 = 0
+  /// Paths through peer relays found.
+  public internal(set) var relayPathsFound: UInt64 = 0
+  /// Dropped: networks at peer relays that were not asked for or are not ours.
+  public internal(set) var strayAllocations: UInt64 = 0
   /// Packets for a peer that is unknown, expired or has no path.
   public internal(set) var unroutable: UInt64 = 0
   /// Calls to peers because something of theirs was due, or might have been.
@@ -60,6 +72,12 @@ public struct PathCounters: Hashable, Sendable {
     strayResponses &+= other.strayResponses
     excessCandidates &+= other.excessCandidates
     excessPings &+= other.excessPings
+    relayRequestsSent &+= other.relayRequestsSent
+    relayRequestsRefused &+= other.relayRequestsRefused
+    relayCallsSent &+= other.relayCallsSent
+    relayCallsReceived &+= other.relayCallsReceived
+    relayPathsFound &+= other.relayPathsFound
+    strayAllocations &+= other.strayAllocations
     unroutable &+= other.unroutable
     timeoutsHandled &+= other.timeoutsHandled
   }

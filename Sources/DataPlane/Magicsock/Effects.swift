@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Addressing
+import Addressing
 public import DERP
 public import Keys
 import Timing
@@ -98,8 +98,8 @@ public struct Effects: Sendable {
       case tried
     }
 
-    /// The direct path to a peer changed; nil stands for none.
-    case pathChanged(PeerID, from: Endpoint?, to: Endpoint?, because: Reason)
+    /// The path to a peer, direct or through a peer relay, changed; nil stands for none.
+    case pathChanged(PeerID, from: PacketSource?, to: PacketSource?, because: Reason)
     /// A look at our own endpoints began.
     case netcheckStarted(full: Bool, because: MagicSocket.RefreshReason)
   }
@@ -125,6 +125,8 @@ public struct Effects: Sendable {
   /// Where this node may be reached, each time a look at the network said so, changed or not; for
   /// followers.
   public internal(set) var freshEndpoints: [[OwnEndpoint]] = []
+  /// Requests for a network at this node's peer relay; answer with `relayAllocated`.
+  package internal(set) var relayRequests: [RelayRequest] = []
   /// What happened.
   public internal(set) var traces: [Trace] = []
 
@@ -137,6 +139,7 @@ public struct Effects: Sendable {
       && netcheckReports.isEmpty && httpsProbes.isEmpty && resolutions.isEmpty
       && portalProbes.isEmpty
       && pingResults.isEmpty && traces.isEmpty && wants.isEmpty && freshEndpoints.isEmpty
+      && relayRequests.isEmpty
   }
 
   /// Forgets what has been done; keeps the memory.
@@ -151,6 +154,7 @@ public struct Effects: Sendable {
     pingResults.removeAll(keepingCapacity: true)
     wants.removeAll(keepingCapacity: true)
     freshEndpoints.removeAll(keepingCapacity: true)
+    relayRequests.removeAll(keepingCapacity: true)
     traces.removeAll(keepingCapacity: true)
   }
 

@@ -75,6 +75,7 @@ extension MagicSocket {
   }
 
   private mutating func restartPaths(at now: Instant, into effects: inout Effects) {
+    finder.removeAll()
     for slot in table.peers.indices where !table.peers[slot].isPlain {
       table.peers[slot].networkChanged(at: now, into: &effects)
       guard table.peers[slot].isActive(at: now),
@@ -82,6 +83,7 @@ extension MagicSocket {
       else { continue }
       schedule(slot, at: now)
       call(table.peers[slot].id, at: now, into: &effects)
+      seekRelay(slot, at: now, into: &effects)
     }
   }
 

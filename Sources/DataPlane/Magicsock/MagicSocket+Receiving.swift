@@ -21,8 +21,33 @@ extension MagicSocket {
     if case .relay(let region, _) = source { home.noteHeard(region, at: now) }
     switch (DatagramKind.classify(datagram), source) {
     case (.stun, .direct): receiveSTUN(datagram, at: now, into: &effects)
-    case (.disco, _): receiveDisco(datagram, from: source, at: now, into: &effects)
+    case (.disco, .direct), (.disco, .relay):
+      receiveDisco(datagram, from: source, at: now, into: &effects)
+    case (.geneve, .direct(let endpoint)):
+      receiveGeneve(datagram, from: endpoint, at: now, into: &effects)
     default: sealer.counters.unsupported += 1
+    }
+  }
+
+  /// Takes discovery that came through a peer relay, or from one.
+  private mutating func receiveGeneve(
+    _ datagram: [UInt8],
+    from endpoint: Endpoint,
+    at now: Instant,
+    into effects: inout Effects
+  ) {
+    guard let header = GeneveHeader(parsing: datagram), header.version == 0,
+      header.content == .disco, header.virtualNetwork != 0
+    else {
+      sealer.counters.unsupported += 1
+      return
+    }
+    let message = Array(datagram[GeneveHeader.byteCount...])
+    let network = header.virtualNetwork
+    if header.isControl {
+      receiveControl(message, from: endpoint, network, at: now, into: &effects)
+    } else {
+      receiveDisco(message, from: .peerRelay(endpoint, network), at: now, into: &effects)
     }
   }
 
@@ -66,6 +91,15 @@ extension MagicSocket {
       receive(ping, from: source, relayed, by: sender, at: now, into: &effects)
     case .pong(let pong): receive(pong, from: source, by: sender, at: now, into: &effects)
     case .callMeMaybe(let call): receive(call, relayed, at: now, into: &effects)
+    case .callMeMaybeVia(let call): receive(call, relayed, at: now, into: &effects)
+    case .allocate(let clients, let generation):
+      receive(clients, generation, from: relayed, by: sender, at: now, into: &effects)
+    case .allocated(let allocation, let generation):
+      guard case .relay(_, let key) = source, relayed != nil else {
+        sealer.counters.misroutedCalls += 1
+        return
+      }
+      receive(allocation, generation, from: key, at: now, into: &effects)
     default: sealer.counters.unsupported += 1
     }
   }
@@ -95,6 +129,9 @@ extension MagicSocket {
       guard note(ping, from: endpoint, by: sender, at: now, into: &effects) else { return }
       answer(ping, seenFrom: endpoint, to: source, sender, into: &effects)
       pingBack(endpoint, ping, by: sender, at: now, into: &effects)
+    case .peerRelay(let endpoint, let network):
+      answer(ping, seenFrom: endpoint, to: source, sender, into: &effects)
+      pingBack(network, by: sender, at: now, into: &effects)
     case .relay(let region, _):
       guard relayed != nil else {
         sealer.counters.unknownSender += 1
@@ -142,7 +179,11 @@ extension MagicSocket {
   ) {
     sealer.counters.pongsSent += 1
     let pong = Message.pong(Pong(id: ping.id, source: endpoint))
-    effects.send(sealer.seal(pong, to: sender), to: source)
+    let datagram = sealer.seal(pong, to: sender)
+    guard case .peerRelay(let relay, let network) = source else {
+      return effects.send(datagram, to: source)
+    }
+    effects.sendRelayed(datagram, isControl: false, to: relay, network)
   }
 
   private mutating func pingBack(
@@ -173,6 +214,12 @@ extension MagicSocket {
     at now: Instant,
     into effects: inout Effects
   ) {
+    if case .peerRelay(_, let network) = source,
+      finishMeeting(pong, network, by: sender, at: now, into: &effects)
+    {
+      sealer.counters.pongsReceived += 1
+      return
+    }
     for peer in table.peers(with: sender) {
       guard let slot = table.slot(of: peer),
         table.peers[slot].receive(pong, from: source, at: now, into: &effects)
@@ -201,6 +248,7 @@ extension MagicSocket {
     sealer.counters.callsReceived += 1
     table.peers[slot].receive(call, at: now, with: &sealer, into: &effects)
     schedule(slot, at: now)
+    if table.peers[slot].isActive(at: now) { seekRelay(slot, at: now, into: &effects) }
   }
 
   // MARK: The tunnel
@@ -230,6 +278,7 @@ extension MagicSocket {
         table.peers[slot].roam(to: endpoint, at: now, into: &effects)
       }
       if table.peers[slot].sleepAt == nil { schedule(slot, at: now) }
+    case .peerRelay: if table.peers[slot].sleepAt == nil { schedule(slot, at: now) }
     case .relay(let region, _):
       home.noteHeard(region, at: now)
       table.peers[slot].heardRegion = region

@@ -63,6 +63,7 @@ extension MagicSocket {
     let wantsCall = table.peers[slot].noteSend(at: now, with: &sealer, into: &effects)
     schedule(slot, at: now)
     if wantsCall { call(table.peers[slot].id, at: now, into: &effects) }
+    seekRelay(slot, at: now, into: &effects)
     return choose(slot, at: now)
   }
 
@@ -70,8 +71,10 @@ extension MagicSocket {
   private mutating func choose(_ slot: Int, at now: Instant) -> SendPaths {
     guard !table.peers[slot].configuration.isExpired else { return unroutable() }
     let isTrusted = table.peers[slot].isTrusted(at: now)
+    let best = table.peers[slot].best
     let paths = SendPaths(
-      direct: table.peers[slot].best?.endpoint,
+      direct: best?.endpoint,
+      network: best?.virtualNetwork ?? 0,
       relay: isTrusted ? nil : relayRegion(of: slot)
     )
     return paths.isEmpty ? unroutable() : paths
@@ -156,6 +159,7 @@ extension MagicSocket {
     )
     schedule(slot, at: now)
     if wantsCall { call(peer, at: now, into: &effects) }
+    seekRelay(slot, at: now, into: &effects)
   }
 
   private func refusal(of peer: PeerID, size: Int) -> Effects.PingResult.Outcome? {

@@ -44,6 +44,11 @@ public struct MagicSocket: Sendable {
   var lastActivity: Instant?
   var role = Role.alone
 
+  var peerRelays: [PeerRelayCandidate] = []
+  var usesPeerRelays = true
+  var servesPeerRelay = false
+  var finder: RelayFinder
+
   /// Path finding for a node without peers, on no network.
   ///
   /// - Parameters:
@@ -52,6 +57,7 @@ public struct MagicSocket: Sendable {
   ///   - entropy: Where random numbers come from.
   public init(nodeKey: NodeKey, discoKey: DiscoPrivateKey, entropy: Entropy) {
     sealer = DiscoSealer(nodeKey: nodeKey, privateKey: discoKey, entropy: entropy)
+    finder = RelayFinder(using: &sealer.entropy)
   }
 
   // MARK: Configuration
@@ -110,6 +116,9 @@ public struct MagicSocket: Sendable {
     at now: Instant,
     into effects: inout Effects
   ) {
+    usesPeerRelays = configuration.usesPeerRelays
+    peerRelays = usesPeerRelays ? configuration.peerRelays : []
+    servesPeerRelay = configuration.servesPeerRelay
     if configuration.fixedHomeRegion != fixedHomeRegion {
       fixedHomeRegion = configuration.fixedHomeRegion
       if let region = fixedHomeRegion { setHome(into: &effects) { $0.fix(region) } }
@@ -156,6 +165,7 @@ public struct MagicSocket: Sendable {
       table.peers[slot].setBest(nil, because: .peerRemoved, into: &effects)
     }
     table.remove(peer)
+    finder.forget(peer)
     deadlines.remove(peer)
     pendingCalls.removeAll { $0 == peer }
     if !table.hasPeer(with: key) { sealer.forget(key) }
@@ -205,6 +215,7 @@ public struct MagicSocket: Sendable {
     let old = table.peers[slot].discoKey
     guard old != key, !table.peers[slot].isPlain else { return }
     table.setDiscoKey(key, at: slot)
+    finder.forget(table.peers[slot].id)
     if !table.hasPeer(with: old) { sealer.forget(old) }
   }
 
@@ -215,7 +226,8 @@ public struct MagicSocket: Sendable {
     let earliest = min(
       deadlines.first ?? .distantFuture,
       netcheck?.nextTimeout ?? .distantFuture,
-      refreshAt ?? .distantFuture
+      refreshAt ?? .distantFuture,
+      finder.nextTimeout
     )
     return earliest == .distantFuture ? nil : earliest
   }
@@ -229,7 +241,9 @@ public struct MagicSocket: Sendable {
       sleepIfIdle(slot, at: now, into: &effects)
       schedule(slot, at: now)
       if wantsCall { call(peer, at: now, into: &effects) }
+      if table.peers[slot].isActive(at: now) { seekRelay(slot, at: now, into: &effects) }
     }
+    handleRelayTimeouts(at: now, into: &effects)
     advanceNetcheck(at: now, into: &effects)
     handleRefreshTimer(at: now, into: &effects)
   }

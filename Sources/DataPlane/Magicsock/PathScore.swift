@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Addressing
+package import Keys
 import Timing
 
 /// A direct path and what is known about it.
@@ -16,17 +17,28 @@ package struct PathQuality: Hashable, Sendable {
   package var latency: Duration
   /// The largest packet known to pass.
   package var wireMTU: Int
+  /// The discovery key of the peer relay, where it is one.
+  package var relayKey: DiscoKey?
 
   /// A path.
   package init(
     endpoint: Endpoint,
     virtualNetwork: UInt32? = nil,
     latency: Duration,
-    wireMTU: Int = Self.safeWireMTU
+    wireMTU: Int = Self.safeWireMTU,
+    relayKey: DiscoKey? = nil
   ) {
     (self.endpoint, self.virtualNetwork) = (endpoint, virtualNetwork)
-    (self.latency, self.wireMTU) = (latency, wireMTU)
+    (self.latency, self.wireMTU, self.relayKey) = (latency, wireMTU, relayKey)
   }
+
+  /// How a datagram takes it.
+  package var hop: PacketSource {
+    virtualNetwork.map { .peerRelay(endpoint, $0) } ?? .direct(endpoint)
+  }
+
+  /// Whether it leads to the peer itself.
+  package var isDirect: Bool { virtualNetwork == nil }
 
   /// Whether this path is to be taken rather than `other`.
   ///

@@ -7,8 +7,10 @@ public import Timing
 
 /// How a peer is reached, for people to see.
 public struct PathStatus: Hashable, Sendable {
-  /// The direct path, if there is one.
+  /// The direct path, or the peer relay that stands for it, if there is one.
   public var direct: Endpoint?
+  /// The virtual network at the peer relay, where it is one.
+  public var network: UInt32?
   /// Whether a pong confirmed the direct path lately.
   public var isTrusted: Bool
   /// How long a ping and its pong took on the direct path.
@@ -32,6 +34,7 @@ extension MagicSocket {
     let paths = table.peers[slot]
     return PathStatus(
       direct: paths.best?.endpoint,
+      network: paths.best?.virtualNetwork,
       isTrusted: paths.isTrusted(at: now),
       latency: !paths.isPlain ? paths.best?.latency : nil,
       relay: !paths.isPlain ? relayRegion(of: slot) : nil,

@@ -36,6 +36,16 @@ enum PathTiming {
   static let memory = Duration.seconds(600)
   /// The wait between two looks at the network while a portal stands before it.
   static let portalRefresh = Duration.seconds(10)
+  /// How often a peer relay is looked for while there is no path to trust.
+  static let relaySearch = Duration.seconds(30)
+  /// How long a peer relay has to answer a request.
+  static let relayRequest = Duration.seconds(10)
+  /// When a request that got no answer is repeated, once.
+  static let relayRequestRepeat = Duration.seconds(3)
+  /// How long a handshake with a peer relay may take.
+  static let relayHandshake = Duration.seconds(30)
+  /// After which time a message of that handshake is repeated first; then after twice that, and so on.
+  static let relayRepeat = Duration.seconds(1)
   /// The shortest and longest wait between two looks at our own endpoints.
   static let endpointRefresh = (least: 20_000, most: 26_000)
 }
@@ -52,6 +62,20 @@ enum PathLimits {
   static let boxes = 4096
   /// How many calls a peer may make at once, and how many a second in the long run.
   static let calls = (burst: 10, perSecond: 1)
+  /// The capability version from which on nodes know peer relays.
+  static let relayCapability = 121
+  /// How many peer relays are asked for one peer.
+  static let relayCandidates = 16
+  /// How many requests to peer relays wait for answers.
+  static let relayRequests = 1024
+  /// How many handshakes with peer relays are under way.
+  static let relayHandshakes = 1024
+  /// At how many of its addresses a peer relay is looked for.
+  static let relayEndpoints = 32
+  /// How often messages of a handshake are repeated.
+  static let relayRepeats = 4
+  /// How many pings one handshake sends.
+  static let relayPings = 10
   /// The largest UDP payload that IPv4 carries.
   static let pingBytes = 65_535 - 28
   /// How many of our own endpoints are kept per address.

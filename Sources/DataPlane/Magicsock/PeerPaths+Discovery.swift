@@ -43,9 +43,11 @@ extension PeerPaths {
     let isTrusted = isTrusted(at: now)
     noteActivity(at: now)
     let relayed = isTrusted ? nil : relay.map { PacketSource.relay($0, configuration.nodeKey) }
-    let direct =
-      isTrusted ? best.map { [$0.endpoint] } ?? [] : candidates.map(\.endpoint)
-    let targets = [relayed].compactMap(\.self) + direct.map(PacketSource.direct)
+    let isDirect = hasTrustedDirect(at: now)
+    let used = isTrusted ? best?.hop : nil
+    // While packets take a peer relay, direct paths are tried as well.
+    let direct = isDirect ? [] : candidates.map(\.endpoint)
+    let targets = [relayed, used].compactMap(\.self) + direct.map(PacketSource.direct)
     guard !targets.isEmpty else {
       effects.pingResults.append(.init(id: request, peer: id, outcome: .noPath, size: size))
       return false
@@ -53,7 +55,7 @@ extension PeerPaths {
     for target in targets {
       ping(target, request: request, size: size, at: now, with: &sealer, into: &effects)
     }
-    guard !isTrusted else { return false }
+    guard !isDirect else { return false }
     for index in candidates.indices { candidates[index].lastPing = now }
     lastRound = now
     nextRound = now + PathTiming.candidatePing
@@ -119,7 +121,7 @@ extension PeerPaths {
     guard
       let index = candidate(endpoint, at: now, counting: &sealer.counters, into: &effects)
     else { return true }
-    if isNew, best?.endpoint.address.family == endpoint.address.family {
+    if isNew, best?.isDirect == true, best?.endpoint.address.family == endpoint.address.family {
       doubtBest(at: now, with: &sealer, into: &effects)
     }
     guard candidates[index].lastHeardPing != ping.id else {
@@ -142,7 +144,7 @@ extension PeerPaths {
     with sealer: inout DiscoSealer,
     into effects: inout Effects
   ) {
-    guard isActive(at: now), !isTrusted(at: now),
+    guard isActive(at: now), !hasTrustedDirect(at: now),
       let index = candidates.firstIndex(where: { $0.endpoint == endpoint }),
       candidates[index].lastPingBack.map({ now - $0 >= PathTiming.pingBack }) ?? true
     else { return }
@@ -181,17 +183,24 @@ extension PeerPaths {
       candidates.contains(where: { $0.endpoint == endpoint })
     {
       adopt(PathQuality(endpoint: endpoint, latency: latency), at: now, into: &effects)
+    } else if case .peerRelay = ping.target, var quality = best, quality.hop == ping.target {
+      quality.latency = latency
+      adopt(quality, at: now, into: &effects)
     }
     return true
   }
 
-  private mutating func adopt(
+  /// Takes a path that works, if it is the one in use, or better, or that one is not to be trusted.
+  mutating func adopt(
     _ quality: PathQuality,
     at now: Instant,
     into effects: inout Effects
   ) {
-    let isBest = best?.endpoint == quality.endpoint
-    guard isBest || quality.isBetter(than: best) || !isTrusted(at: now) else { return }
+    let isBest = best?.hop == quality.hop
+    let isSameRelay = quality.relayKey != nil && best?.relayKey == quality.relayKey
+    guard isBest || isSameRelay || quality.isBetter(than: best) || !isTrusted(at: now) else {
+      return
+    }
     setBest(quality, because: .pong, into: &effects)
     trustedUntil = now + PathTiming.trust
   }
@@ -215,7 +224,7 @@ extension PeerPaths {
       else { break }
       candidates[index].isCalled = true
     }
-    if let best, !call.endpoints.contains(best.endpoint) {
+    if let best, best.isDirect, !call.endpoints.contains(best.endpoint) {
       doubtBest(at: now, with: &sealer, into: &effects)
     }
     _ = discover(at: now, with: &sealer, into: &effects)
@@ -235,7 +244,7 @@ extension PeerPaths {
     else { return }
     lastDoubt = now
     trustedUntil = .distantPast
-    ping(.direct(best.endpoint), at: now, with: &sealer, into: &effects)
+    ping(best.hop, at: now, with: &sealer, into: &effects)
   }
 
   // MARK: Candidates
@@ -294,9 +303,10 @@ extension PeerPaths {
 
   /// Removes candidates that nothing speaks for; a path that works speaks for itself.
   private mutating func dropStaleCandidates(at now: Instant, into effects: inout Effects) {
-    let kept = isTrusted(at: now) ? best?.endpoint : nil
+    let kept = hasTrustedDirect(at: now) ? best?.endpoint : nil
     candidates.removeAll { $0.endpoint != kept && $0.isStale(at: now) }
-    guard let best, !candidates.contains(where: { $0.endpoint == best.endpoint }) else { return }
+    guard let best, best.isDirect, !candidates.contains(where: { $0.endpoint == best.endpoint })
+    else { return }
     setBest(nil, because: .candidateRemoved, into: &effects)
   }
 }

@@ -96,6 +96,14 @@ extension PeerPaths {
     }
   }
 
+  var lastRelaySearch: Instant? {
+    get { isAsleep ? Self.asleep.value.lastRelaySearch : wakeful.value.lastRelaySearch }
+    @inline(__always) _modify {
+      wake()
+      yield &wakeful.value.lastRelaySearch
+    }
+  }
+
   var nextRound: Instant {
     get { isAsleep ? Self.asleep.value.nextRound : wakeful.value.nextRound }
     @inline(__always) _modify {

@@ -14,7 +14,7 @@ import Timing
 /// (`PeerPaths+Plain.swift`). Pinging happens only while the session is active, that is, for a while
 /// after the last outgoing packet.
 ///
-/// Invariant: the best path is among the candidates (of a peer with discovery).
+/// Invariant: a direct best path is among the candidates (of a peer with discovery).
 /// Most peers are asleep most of the time, as in `WireGuard`: what finding a path needs comes with the
 /// first thing that happens (`PeerPaths+Waking.swift`) and goes when nothing has for a while.
 struct PeerPaths: Sendable {
@@ -29,6 +29,8 @@ struct PeerPaths: Sendable {
     var lastRound: Instant?
     /// When the best path was last doubted.
     var lastDoubt: Instant?
+    /// When a peer relay was last looked for.
+    var lastRelaySearch: Instant?
     /// Before this, no candidate is due.
     var nextRound = Instant.distantPast
     /// Which endpoints are known to be this peer's, oldest first.
@@ -61,6 +63,20 @@ struct PeerPaths: Sendable {
   /// Whether a pong confirmed the best path lately.
   func isTrusted(at now: Instant) -> Bool { best != nil && now <= trustedUntil }
 
+  /// Whether the path in use leads to the peer itself and was confirmed lately.
+  func hasTrustedDirect(at now: Instant) -> Bool {
+    isTrusted(at: now) && best?.isDirect == true
+  }
+
+  /// Whether a peer relay is to be looked for.
+  func wantsRelay(at now: Instant) -> Bool {
+    guard !isPlain, configuration.capabilityVersion >= PathLimits.relayCapability,
+      !hasTrustedDirect(at: now), !configuration.isExpired
+    else { return false }
+    guard let last = lastRelaySearch else { return true }
+    return now - last >= (isTrusted(at: now) ? PathTiming.upgrade : PathTiming.relaySearch)
+  }
+
   /// Whether a packet went out lately.
   func isActive(at now: Instant) -> Bool {
     lastSend.map { now - $0 <= PathTiming.session } ?? false
@@ -80,12 +96,14 @@ struct PeerPaths: Sendable {
 
   /// The direct path when nothing needs to be done but send; notes the packet.
   mutating func trustedDirect(at now: Instant) -> Endpoint? {
-    guard heartbeatAt != nil, now <= trustedUntil, !configuration.isExpired else { return nil }
+    guard heartbeatAt != nil, now <= trustedUntil, !configuration.isExpired,
+      let best, best.isDirect
+    else { return nil }
     lastSend = now
-    return best?.endpoint
+    return best.endpoint
   }
 
-  /// Notes that a packet is going out, and looks for a path if there is none to trust.
+  /// Notes that a packet is going out, and looks for a direct path if there is none to trust.
   ///
   /// - Returns: Whether the peer should be called.
   mutating func noteSend(
@@ -95,7 +113,7 @@ struct PeerPaths: Sendable {
   ) -> Bool {
     lastSend = now
     if heartbeatAt == nil { heartbeatAt = now + PathTiming.heartbeat }
-    guard !isTrusted(at: now), nextRound <= now else { return false }
+    guard !hasTrustedDirect(at: now), nextRound <= now else { return false }
     return discover(at: now, with: &sealer, into: &effects)
   }
 
@@ -124,13 +142,13 @@ struct PeerPaths: Sendable {
       return false
     }
     heartbeatAt = now + PathTiming.heartbeat
-    if let best { ping(.direct(best.endpoint), at: now, with: &sealer, into: &effects) }
+    if let best { ping(best.hop, at: now, with: &sealer, into: &effects) }
     guard wantsDiscovery(at: now) else { return false }
     return discover(at: now, with: &sealer, into: &effects)
   }
 
   private func wantsDiscovery(at now: Instant) -> Bool {
-    guard let best, isTrusted(at: now), let lastRound else { return true }
+    guard let best, best.isDirect, isTrusted(at: now), let lastRound else { return true }
     return best.latency > PathTiming.goodEnough && now - lastRound >= PathTiming.upgrade
   }
 
@@ -142,9 +160,7 @@ struct PeerPaths: Sendable {
           .init(id: request, peer: id, outcome: .timedOut, size: ping.size)
         )
       }
-      if case .direct(let endpoint) = ping.target, endpoint == best?.endpoint,
-        !isTrusted(at: now)
-      {
+      if ping.target == best?.hop, !isTrusted(at: now) {
         setBest(nil, because: .pingsUnanswered, into: &effects)
       }
     }
@@ -159,6 +175,7 @@ struct PeerPaths: Sendable {
     pings.removeAll { $0.request == nil }
     for index in candidates.indices { candidates[index].lastPing = nil }
     nextRound = .distantPast
+    lastRelaySearch = nil
   }
 
   /// Gives up a path that the host cannot send to.
@@ -172,9 +189,9 @@ struct PeerPaths: Sendable {
     because reason: Effects.Trace.Reason,
     into effects: inout Effects
   ) {
-    if best?.endpoint != quality?.endpoint {
+    if best?.endpoint != quality?.endpoint || best?.virtualNetwork != quality?.virtualNetwork {
       effects.traces.append(
-        .pathChanged(id, from: best?.endpoint, to: quality?.endpoint, because: reason)
+        .pathChanged(id, from: best?.hop, to: quality?.hop, because: reason)
       )
     }
     best = quality

@@ -34,6 +34,18 @@ public struct PeerCapabilities: Hashable, Sendable {
   /// The capabilities that these grants give, in their order.
   public init(_ grants: [Grant] = []) { self.grants = grants }
 
+  /// These grants, as far as they give one capability.
+  public func only(_ name: String) -> PeerCapabilities {
+    PeerCapabilities(grants.filter { $0.name == name })
+  }
+
+  /// Whether anything gives `source` a capability at `destination`.
+  public func grants(_ name: String, from source: IPAddress, to destination: IPAddress) -> Bool {
+    grants.contains {
+      $0.name == name && $0.sources.contains(source) && $0.destinations.contains(destination)
+    }
+  }
+
   /// What `source` may do at `destination`: values by name, those of several grants one after another.
   public func capabilities(
     from source: IPAddress,

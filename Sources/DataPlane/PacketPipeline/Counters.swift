@@ -22,6 +22,10 @@ package struct Counters: Hashable, Sendable {
     package var directV4 = Volume()
     /// Direct over IPv6.
     package var directV6 = Volume()
+    /// Through a peer relay, over IPv4.
+    package var peerRelayV4 = Volume()
+    /// Through a peer relay, over IPv6.
+    package var peerRelayV6 = Volume()
     /// Through a relay.
     package var relay = Volume()
 
@@ -31,6 +35,9 @@ package struct Counters: Hashable, Sendable {
       case .direct(let endpoint) where endpoint.address.isV4:
         Self.add(packets, bytes, to: &directV4)
       case .direct: Self.add(packets, bytes, to: &directV6)
+      case .peerRelay(let endpoint, _) where endpoint.address.isV4:
+        Self.add(packets, bytes, to: &peerRelayV4)
+      case .peerRelay: Self.add(packets, bytes, to: &peerRelayV6)
       case .relay: Self.add(packets, bytes, to: &relay)
       }
     }
@@ -162,6 +169,7 @@ extension Counters {
   private static func samples(_ direction: String, _ volumes: Volumes) -> [Sample] {
     let paths = [
       ("derp", volumes.relay), ("direct_ipv4", volumes.directV4), ("direct_ipv6", volumes.directV6),
+      ("peer_relay_ipv4", volumes.peerRelayV4), ("peer_relay_ipv6", volumes.peerRelayV6),
     ]
     return paths.map { Sample("tailscaled_\(direction)_bytes_total", "path", $0.0, $0.1.bytes) }
       + paths.map { Sample("tailscaled_\(direction)_packets_total", "path", $0.0, $0.1.packets) }

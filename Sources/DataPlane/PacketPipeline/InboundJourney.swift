@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Addressing
+import Disco
 import Keys
 package import Magicsock
 import PacketFilter
@@ -40,7 +41,11 @@ extension Pipeline {
   ) {
     recalled = nil
     var run = Run(source: source, ecn: ecn)
-    let size = segmentSize > 0 ? segmentSize : buffer.count
+    var (buffer, size) = (buffer, segmentSize > 0 ? segmentSize : buffer.count)
+    if case .direct(let relay) = source, let train = GeneveTrain(buffer, size) {
+      (buffer, size) = (train.unwrapped(), size - GeneveHeader.byteCount)
+      run.source = .peerRelay(relay, train.network)
+    }
     var offset = 0
     while offset < buffer.count {
       let rest = buffer.slice(offset..<buffer.count)
@@ -67,8 +72,17 @@ extension Pipeline {
     into effects: inout PipelineEffects
   ) {
     switch classify(datagram) {
-    case .stun, .disco, .geneve:
+    case .stun, .disco:
       paths.receive(datagram.array, from: run.source, at: moment.now, into: &pathEffects)
+    case .geneve:
+      guard case .direct(let relay) = run.source,
+        let train = GeneveTrain(datagram, datagram.count)
+      else {
+        return paths.receive(datagram.array, from: run.source, at: moment.now, into: &pathEffects)
+      }
+      // One of several networks at one relay.
+      var alone = Run(source: .peerRelay(relay, train.network), ecn: run.ecn)
+      open(train.unwrapped(), &alone, at: moment, into: &effects)
     case .wireguard: open(datagram, &run, at: moment, into: &effects)
     case .noise: counters.drop(InboundDrop.noise)
     }
@@ -132,9 +146,7 @@ extension Pipeline {
       timestamp: moment.wall,
       into: &tunnelEffects
     )
-    for reply in tunnelEffects.replies {
-      effects.messages.append(.init(bytes: reply.bytes, destination: run.source))
-    }
+    for reply in tunnelEffects.replies { effects.post(reply.bytes, to: run.source) }
     tunnelEffects.replies.removeAll()
     conclude(received, of: datagram, &run, at: moment, into: &effects)
   }
@@ -215,7 +227,7 @@ extension Pipeline {
   /// What names the sender in the cookies of the handshake: address and port, or key.
   static func cookieSource(_ source: PacketSource) -> [UInt8] {
     switch source {
-    case .direct(let endpoint): endpoint.discoveryBytes
+    case .direct(let endpoint), .peerRelay(let endpoint, _): endpoint.discoveryBytes
     case .relay(_, let key): key.bytes
     }
   }

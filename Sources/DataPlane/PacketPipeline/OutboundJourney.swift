@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Addressing
+import Disco
 import Keys
 import Magicsock
 import PacketFilter
@@ -191,9 +192,23 @@ extension Pipeline {
     into effects: inout PipelineEffects
   ) {
     let count = (sealed.count + segmentSize - 1) / segmentSize
-    if let endpoint = hop.way.direct {
+    if let endpoint = hop.way.direct, hop.way.network == 0 {
       counters.outbound.add(packets: count, bytes: sealed.count, over: .direct(endpoint))
       effects.send(sealed, segmentSize: segmentSize, to: .direct(endpoint), ecn: ecn)
+    }
+    let isRelayed = hop.way.relay != nil
+    if hop.way.network != 0, let relay = hop.way.hop,
+      let wrapped = effects.wrap(
+        sealed,
+        segmentSize: segmentSize,
+        for: hop.way.network,
+        keepsOriginal: isRelayed
+      )
+    {
+      counters.outbound.add(packets: count, bytes: sealed.count, over: relay)
+      let size = segmentSize + GeneveHeader.byteCount
+      // What routers mark between us and the relay would be lost there: nothing is asked of them.
+      effects.send(wrapped, segmentSize: size, to: relay, ecn: .notCapable)
     }
     if let region = hop.way.relay, let key = peers[hop.peer]?.nodeKey {
       let relay = PacketSource.relay(region, key)

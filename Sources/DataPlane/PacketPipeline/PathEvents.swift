@@ -18,7 +18,7 @@ extension Magicsock.Effects {
       + resolutions.map { .resolutionWanted($0) }
       + pingResults.map { $0.pipelineEvent }
       + traces.map { .pathTrace($0) } + wants.map { .wanted($0) }
-      + freshEndpoints.map { .endpointsFresh($0) }
+      + freshEndpoints.map { .endpointsFresh($0) } + relayRequests.map { .relayRequested($0) }
   }
 }
 
@@ -39,6 +39,8 @@ extension Magicsock.Effects.PingResult {
     var reply = PingReply(id: id, kind: .disco, peer: peer, latency: latency)
     switch source {
     case .direct(let endpoint): reply.endpoint = endpoint
+    case .peerRelay(let endpoint, let network):
+      (reply.endpoint, reply.network) = (endpoint, network)
     case .relay(let region, _): reply.region = region
     }
     return .pong(reply)
@@ -95,7 +97,7 @@ extension Pipeline {
   func withPath(_ reply: PingReply, _ peer: PeerID, at moment: Moment) -> PingReply {
     var reply = reply
     let status = paths.status(of: peer, at: moment.now)
-    reply.endpoint = status?.direct
+    (reply.endpoint, reply.network) = (status?.direct, status?.network)
     reply.region = status?.direct == nil ? status?.relay : nil
     return reply
   }

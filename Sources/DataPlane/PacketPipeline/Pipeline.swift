@@ -166,7 +166,7 @@ package struct Pipeline: ~Copyable {
       if isData {
         counters.outbound.add(packets: 1, bytes: datagram.bytes.count, over: destination)
       }
-      effects.messages.append(.init(bytes: datagram.bytes, destination: destination))
+      effects.post(datagram.bytes, to: destination)
     }
   }
 
@@ -187,18 +187,18 @@ package struct Pipeline: ~Copyable {
     into effects: inout PipelineEffects
   ) {
     for trace in pathEffects.traces {
-      guard case .pathChanged(let peer, _, let endpoint?, _) = trace,
+      guard case .pathChanged(let peer, _, let hop?, _) = trace,
         let handshake = waitingHandshakes.removeValue(forKey: peer),
         moment.now - handshake.since <= Self.handshakePatience
       else { continue }
-      effects.messages.append(.init(bytes: handshake.bytes, destination: .direct(endpoint)))
+      effects.post(handshake.bytes, to: hop)
     }
   }
 
-  /// Where `way` leads for a peer: a direct endpoint, a relay, or both.
+  /// Where `way` leads for a peer: a direct endpoint or a peer relay, a relay, or both.
   func destinations(_ way: SendPaths, _ peer: PeerID) -> [PacketSource] {
     var list: [PacketSource] = []
-    if let endpoint = way.direct { list.append(.direct(endpoint)) }
+    if let hop = way.hop { list.append(hop) }
     if let region = way.relay, let key = peers[peer]?.nodeKey { list.append(.relay(region, key)) }
     return list
   }

@@ -52,6 +52,12 @@ package struct PipelineConfiguration: Sendable {
   package var jailedFilter: Filter
   /// The port of the peer API, told in pongs; 0 when there is none.
   package var peerAPIPort: UInt16
+  /// The peer relays that this node may ask.
+  package var peerRelays: [PeerRelayCandidate] = []
+  /// Whether this node meets peers at peer relays at all.
+  package var usesPeerRelays = true
+  /// What this node is to be as a peer relay; nil when it is none.
+  package var peerRelay: PeerRelaySettings?
 
   /// What holds for a node that has not heard from a coordination server.
   package init(
@@ -70,5 +76,18 @@ package struct PipelineConfiguration: Sendable {
     (self.relayMap, self.filter, self.jailedFilter) = (relayMap, filter, jailedFilter)
     (self.fixedHomeRegion, self.staticEndpoints) = (fixedHomeRegion, staticEndpoints)
     (self.isControlConnected, self.peerAPIPort) = (isControlConnected, peerAPIPort)
+  }
+}
+
+/// What is asked of a node that carries packets for others.
+package struct PeerRelaySettings: Hashable, Sendable {
+  /// The UDP port; 0 for any.
+  package var port: UInt16
+  /// Where it is reached besides what it finds out itself.
+  package var staticEndpoints: [Endpoint]
+
+  /// A relay on a port.
+  package init(port: UInt16, staticEndpoints: [Endpoint] = []) {
+    (self.port, self.staticEndpoints) = (port, staticEndpoints)
   }
 }

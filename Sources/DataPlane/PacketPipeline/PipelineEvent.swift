@@ -34,6 +34,8 @@ package enum PipelineEvent: Hashable, Sendable {
   case endpointsFresh([OwnEndpoint])
   /// A peer told its discovery key; for the first of several shards.
   case discoKeyLearned(PeerID, DiscoKey)
+  /// Somebody wants a network at this node's peer relay; answer with `relayAllocated`.
+  case relayRequested(RelayRequest)
   /// What path finding did, for logs.
   case pathTrace(Magicsock.Effects.Trace)
 }
@@ -76,8 +78,10 @@ package struct PingReply: Hashable, Sendable {
   package var peer: PeerID
   /// How long it took.
   package var latency: Duration
-  /// The direct endpoint it came from, if it came directly.
+  /// The endpoint it came from, if it came directly or through a peer relay.
   package var endpoint: Endpoint?
+  /// The virtual network at the peer relay that it came through, if there was one.
+  package var network: UInt32?
   /// The relay region it came through, if it was relayed.
   package var region: RegionID?
   /// The port of the peer's API, where it was told and is open.

@@ -18,6 +18,8 @@ extension Pipeline {
     case initiation
     /// The first shard: it answers what nobody else does.
     case first
+    /// All of them: only who asked a peer relay knows what it answers.
+    case everyone
   }
 
   /// Who is to handle `datagram`, where there are several shards.
@@ -35,15 +37,36 @@ extension Pipeline {
     let kind = unsafe DatagramKind.classify(
       UnsafeRawBufferPointer(start: datagram.pointer, count: datagram.count)
     )
+    if kind == .geneve { return relayedPlace(of: datagram) }
     guard kind == .disco, let sender = Envelope.sender(of: datagram.array) else {
       return .first
     }
     return .discovery(sender)
   }
 
+  /// Who is to handle a datagram behind the header of a peer relay.
+  private func relayedPlace(of datagram: PacketBytes) -> Place {
+    let inner = datagram.slice(GeneveHeader.byteCount..<datagram.count)
+    guard let header = GeneveHeader(parsing: datagram.array), header.content == .disco else {
+      return GeneveTrain(datagram, datagram.count) == nil ? .first : place(of: inner)
+    }
+    guard !header.isControl else { return .everyone }
+    return Envelope.sender(of: inner.array).map { .discovery($0) } ?? .first
+  }
+
   /// The shard in the low bits of the little-endian receiver index at `offset`.
   private func owner(at offset: Int, of datagram: PacketBytes) -> Int {
     shard.owner(ofReceiver: UInt32(datagram[offset]))
+  }
+
+  /// The initiation in a datagram, and the way it came, if that is through a peer relay.
+  package static func unwrapped(
+    _ datagram: PacketBytes,
+    from source: PacketSource
+  ) -> (datagram: PacketBytes, source: PacketSource) {
+    guard case .direct(let relay) = source, let train = GeneveTrain(datagram, datagram.count)
+    else { return (datagram, source) }
+    return (train.unwrapped(), .peerRelay(relay, train.network))
   }
 
   /// Finds out whom an initiation is from; nil when it is dropped or answered with a cookie.
@@ -59,9 +82,7 @@ extension Pipeline {
       at: moment.now,
       into: &tunnelEffects
     )
-    for reply in tunnelEffects.replies {
-      effects.messages.append(.init(bytes: reply.bytes, destination: source))
-    }
+    for reply in tunnelEffects.replies { effects.post(reply.bytes, to: source) }
     tunnelEffects.replies.removeAll()
     switch screening {
     case .initiation(let initiation): return initiation

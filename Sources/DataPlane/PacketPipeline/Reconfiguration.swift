@@ -51,7 +51,10 @@ extension Pipeline {
       relayMap: configuration.relayMap,
       fixedHomeRegion: configuration.fixedHomeRegion,
       staticEndpoints: configuration.staticEndpoints,
-      isControlConnected: configuration.isControlConnected
+      isControlConnected: configuration.isControlConnected,
+      peerRelays: configuration.peerRelays,
+      usesPeerRelays: configuration.usesPeerRelays,
+      servesPeerRelay: configuration.peerRelay != nil
     )
     paths.change(
       change.changed.map { ($0.id, $0.peer.path) },

@@ -41,6 +41,7 @@ package final class DataPlane: Sendable {
   private let relays: RelayConnections
   private let outboxes = RelayOutboxes()
   private let probes: ProbeRunner
+  private let peerRelay: PeerRelayService
   private let questions = Questions()
   private let report: AsyncStream<DataPlaneEvent>.Continuation
   private let state = Mutex(State())
@@ -69,6 +70,9 @@ package final class DataPlane: Sendable {
       logger: logger
     )
     probes = ProbeRunner(post: shards.post, mark: options.mark, dialer: dialer)
+    peerRelay = PeerRelayService(mark: options.mark, report: report, logger: logger) {
+      [post = shards.post] in post.post(.relayAllocated($0, for: $1))
+    }
     (self.options, self.logger) = (options, logger)
   }
 
@@ -95,8 +99,13 @@ package final class DataPlane: Sendable {
     let ways = DataPlaneThread.Ways(
       relays: outboxes,
       post: shards.post,
-      report: { [shards, questions, probes, relays, report] in
-        Self.dispatch($0, shards, questions, probes, relays, report)
+      report: { [shards, questions, probes, relays, peerRelay, report] event in
+        if case .relayRequested(let request) = event {
+          // They are few: each was admitted by a bucket of its peer.
+          Task { await peerRelay.allocate(request) }
+          return
+        }
+        Self.dispatch(event, shards, questions, probes, relays, report)
       },
       interfaceLost: { [report] in report.yield(.interfaceLost($0)) }
     )
@@ -122,6 +131,7 @@ package final class DataPlane: Sendable {
       }
     }
     await relays.apply(configuration.relayMap, nodeKey: configuration.nodeKey)
+    await peerRelay.apply(configuration.peerRelay, configuration.relayMap)
   }
 
   /// Takes note of how the host is attached to the network now; call it at the start, too.
@@ -133,6 +143,7 @@ package final class DataPlane: Sendable {
   package func networkChanged(addresses: [IPAddress], isMajor: Bool, isUp: Bool = true) async {
     shards.post.post(.networkChanged(addresses: addresses, isMajor: isMajor, isUp: isUp))
     if isMajor { await relays.networkChanged(addresses, isUp: isUp) }
+    await peerRelay.networkChanged(addresses)
   }
 
   /// Takes note of the endpoint that the gateway forwards to us; nil for none.
@@ -142,6 +153,9 @@ package final class DataPlane: Sendable {
 
   /// What it did and knows now; nil once it has stopped.
   package func status() async -> DataPlaneStatus? { await shards.status() }
+
+  /// What this node's peer relay did and knows; nil when there is none.
+  package func peerRelayStatus() async -> PeerRelayStatus? { await peerRelay.status() }
 
   /// Pings a peer.
   ///
@@ -176,6 +190,7 @@ package final class DataPlane: Sendable {
     let tasks = state.withLock(\.tasks)
     for task in tasks { task.cancel() }
     await relays.shutdown()
+    await peerRelay.stop()
     for task in tasks { await task.value }
     shards.post.post(.stop)
     await withCheckedContinuation { continuation in
@@ -219,6 +234,7 @@ package final class DataPlane: Sendable {
     case .wanted(let want): shards.post.post(.wanted(want))
     case .endpointsFresh(let endpoints): shards.post.post(.endpointsFresh(endpoints))
     case .discoKeyLearned(let peer, let key): shards.directory.learn(key, of: peer)
+    case .relayRequested: break
     case .pathTrace(let trace): report.yield(.pathTrace(trace))
     }
   }

@@ -27,6 +27,8 @@ package enum DataPlaneEvent: Sendable {
   case relayDown(RegionID, because: String?)
   /// What a relay says is wrong with it; nil when it is well again.
   case relayHealth(RegionID, String?)
+  /// What keeps this node from being a peer relay as it was asked; nil when nothing does any more.
+  case peerRelayTrouble(String?)
   /// The TUN interface was taken away.
   case interfaceLost(HostError)
 }

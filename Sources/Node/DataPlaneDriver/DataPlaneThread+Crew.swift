@@ -122,8 +122,11 @@ extension DataPlaneThread {
       // Nobody's are counted here.
       if owners.isEmpty { give(run, segmentSize, from: source, to: shard.index, at: moment) }
       for owner in owners { give(run, segmentSize, from: source, to: owner, at: moment) }
+    case .everyone:
+      for owner in 0..<crew.count { give(run, segmentSize, from: source, to: owner, at: moment) }
     case .initiation where shard.index == 0:
-      screen(run, from: .direct(source), for: crew, at: moment)
+      let (datagram, source) = Pipeline.unwrapped(run, from: .direct(source))
+      screen(datagram, from: source, for: crew, at: moment)
     case .first where shard.index == 0:
       give(run, segmentSize, from: source, to: 0, at: moment)
     case .initiation, .first:

@@ -355,7 +355,7 @@ struct DataPlaneThread: ~Copyable {
   ) {
     let bytes = effects.bytes(of: train)
     switch train.destination {
-    case .direct(let endpoint):
+    case .direct(let endpoint), .peerRelay(let endpoint, _):
       // SAFETY: the train lies in the arena of the effects, which outlives the call.
       let buffer = unsafe UnsafeRawBufferPointer(start: bytes.pointer, count: bytes.count)
       let result = unsafe send(buffer, train.segmentSize, to: endpoint, train.ecn)
@@ -377,7 +377,7 @@ struct DataPlaneThread: ~Copyable {
     _ unreachable: inout [Endpoint]
   ) {
     switch message.destination {
-    case .direct(let endpoint):
+    case .direct(let endpoint), .peerRelay(let endpoint, _):
       // SAFETY: the bytes outlive the call.
       let result = unsafe message.bytes.withUnsafeBytes { unsafe send($0, 0, to: endpoint) }
       note(result, endpoint, &unreachable)
@@ -468,6 +468,8 @@ struct DataPlaneThread: ~Copyable {
       case .wanted(let want): paths.receive(want, at: now, into: &effects)
       case .endpointsFresh(let endpoints): paths.adopt(endpoints, at: now, into: &effects)
       case .portMapped(let endpoint): paths.portMapped(to: endpoint, at: now, into: &effects)
+      case .relayAllocated(let allocation, let request):
+        paths.relayAllocated(allocation, for: request, at: now, into: &effects)
       case .netcheck(let isFull): paths.startNetcheck(full: isFull, at: now, into: &effects)
       case .resolved(let name, let addresses):
         paths.resolved(name, to: addresses, at: now, into: &effects)

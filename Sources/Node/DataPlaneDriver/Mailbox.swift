@@ -2,6 +2,7 @@
 
 import Addressing
 import DERP
+import Disco
 import HostIO
 import Keys
 import Magicsock
@@ -28,6 +29,8 @@ enum Mail: Sendable {
   /// What the first shard found out for the others.
   case endpointsFresh([OwnEndpoint])
   case portMapped(Endpoint?)
+  /// What this node's peer relay gave to who asked.
+  case relayAllocated(RelayAllocation, for: RelayRequest)
   case netcheck(isFull: Bool)
   case resolved(String, [IPAddress])
   case probed(netcheck: UInt64, RegionID, Duration?, IPAddress.Family, isByICMP: Bool)

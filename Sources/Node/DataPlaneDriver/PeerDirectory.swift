@@ -15,6 +15,7 @@ final class PeerDirectory: Sendable {
     /// Keys that the netmap told, and those that peers told themselves.
     var told: [DiscoKey: Set<Int>] = [:]
     var learned: [PeerID: DiscoKey] = [:]
+    var relays: Set<NodeKey> = []
   }
 
   private let state = Mutex(State())
@@ -39,11 +40,14 @@ final class PeerDirectory: Sendable {
     }
   }
 
+  /// Whether a node is asked to carry packets for this one.
+  func isPeerRelay(_ key: NodeKey) -> Bool { state.withLock { $0.relays.contains(key) } }
+
   /// Takes note of a key that a peer told.
   func learn(_ key: DiscoKey, of peer: PeerID) { state.withLock { $0.learned[peer] = key } }
 
   /// Takes the peers that there are.
-  func apply(_ peers: [PeerID: PipelineConfiguration.Peer]) {
+  func apply(_ peers: [PeerID: PipelineConfiguration.Peer], relays: [PeerRelayCandidate]) {
     var shards: [NodeKey: Int] = [:]
     var told: [DiscoKey: Set<Int>] = [:]
     for (id, peer) in peers {
@@ -53,6 +57,7 @@ final class PeerDirectory: Sendable {
     }
     state.withLock { state in
       (state.shards, state.told) = (shards, told)
+      state.relays = Set(relays.map(\.nodeKey))
       // A key that the netmap tells by now need not be remembered.
       state.learned = state.learned.filter { id, key in
         peers[id].map { $0.path.discoKey != key } ?? false

@@ -35,7 +35,7 @@ final class Placement: Sendable {
       if Self.updateRoutes(&state, configuration.peers) { Self.steer(&state, shard) }
       return state.routes
     }
-    directory.apply(configuration.peers)
+    directory.apply(configuration.peers, relays: configuration.peerRelays)
     return ((0..<shard.count).map { part(configuration, $0) }, routes)
   }
 

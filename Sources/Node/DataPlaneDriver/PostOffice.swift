@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DERP
+import Magicsock
 
 /// Leaves word for the shards that it concerns: one, the first, or all.
 final class PostOffice: Sendable {
@@ -33,6 +34,13 @@ final class PostOffice: Sendable {
     switch mail {
     case .relayed(let packets, let region): postRelayed(packets, from: region)
     case .ping(let peer, _, _, _): mailboxes[directory.owner(of: peer)].post(mail)
+    case .relayAllocated(_, let request):
+      // Whichever asked for itself knows by the generation.
+      guard let peer = request.peer else {
+        for mailbox in mailboxes { mailbox.post(mail) }
+        return
+      }
+      mailboxes[directory.owner(of: peer)].post(mail)
     case .networkChanged, .relayConnected, .relayClosed, .peerGone, .stop:
       for mailbox in mailboxes { mailbox.post(mail) }
     case .endpointsFresh: for mailbox in mailboxes.dropFirst() { mailbox.post(mail) }
@@ -53,6 +61,11 @@ final class PostOffice: Sendable {
         (last, owner) = (packet.source, directory.owner(of: packet.source) ?? 0)
       }
       sorted[owner].append(packet)
+      guard directory.isPeerRelay(packet.source),
+        DatagramKind.classify(packet.bytes) == .disco
+      else { continue }
+      // What a peer relay answers is for whoever asked.
+      for other in sorted.indices where other != owner { sorted[other].append(packet) }
     }
     for (shard, packets) in sorted.enumerated() where !packets.isEmpty {
       mailboxes[shard].post(.relayed(packets, from: region))

@@ -58,6 +58,8 @@ package protocol NodeControl: Sendable {
   func userMetrics() async -> String
   /// All counters, as Prometheus text.
   func clientMetrics() async -> String
+  /// What the node's peer relay is doing, and for whom.
+  func relaySessions() async -> RelaySessions
 
   /// The logins that are remembered.
   func profiles() async -> [LoginProfile]

@@ -21,6 +21,11 @@ public enum BLAKE2s {
     digest(macCount, key: key, first, second)
   }
 
+  /// BLAKE2s-256 under a key of at most 32 bytes.
+  public static func longMAC(key: [UInt8], _ parts: [UInt8]...) -> [UInt8] {
+    digest(32, key: key, parts)
+  }
+
   /// HMAC with BLAKE2s-256.
   public static func hmac(key: [UInt8], _ first: [UInt8], _ second: [UInt8] = []) -> [UInt8] {
     let key = key.count > blockCount ? hash(key) : key

@@ -16,6 +16,7 @@ final class FakeNode: NodeControl {
     var watchers: [AsyncStream<Notification>.Continuation] = []
     var answersPings = true
     var relays: DERPMap?
+    var relaySessions = RelaySessions()
     /// What its peer calls itself.
     var name = "beta"
     /// Why a key is refused.
@@ -163,6 +164,7 @@ final class FakeNode: NodeControl {
   func dnsConfiguration() async -> DNSConfig? { nil }
   func userMetrics() async -> String { "" }
   func clientMetrics() async -> String { "" }
+  func relaySessions() async -> RelaySessions { state.withLock { $0.relaySessions } }
   func profiles() async -> [LoginProfile] { [] }
   func currentProfile() async -> LoginProfile { LoginProfile() }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Addressing
+import Disco
 import Magicsock
 import TestSupport
 import Testing

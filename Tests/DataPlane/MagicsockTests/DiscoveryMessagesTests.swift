@@ -269,10 +269,18 @@ struct DiscoveryMessagesTests {
       network.hosts[1].discoKey.publicKey
     )
     #expect(receive(sealed(.allocate(clients, generation: 1)), from: relayed).isEmpty)
-    #expect(counters.unsupported == 1)
+    #expect(counters.relayRequestsRefused == 1)
     let geneve = GeneveHeader(isControl: true, content: .disco, virtualNetwork: 1)
     #expect(receive(geneve.bytes + sealed(ping(1)), from: direct).isEmpty)
-    #expect(counters.unsupported == 2)
+    #expect(counters.unknownSender == 1)
+    let bind = RelayBinding(
+      virtualNetwork: 1,
+      generation: 1,
+      remoteKey: clients.first,
+      challenge: [UInt8](repeating: 0, count: 32)
+    )
+    #expect(receive(sealed(.bindChallenge(bind)), from: direct).isEmpty)
+    #expect(counters.unsupported == 1)
     let box = NaClBox(
       privateKey: network.hosts[1].discoKey.bytes,
       publicKey: network.hosts[0].discoKey.publicKey.bytes

@@ -78,7 +78,9 @@ struct PlainPeerTests {
     #expect(socket.paths(to: peer, at: start, into: &effects).direct == elsewhere)
     #expect(socket.peer(at: elsewhere) == peer)
     #expect(
-      effects.traces.contains(.pathChanged(peer, from: nil, to: elsewhere, because: .roamed))
+      effects.traces.contains(
+        .pathChanged(peer, from: nil, to: .direct(elsewhere), because: .roamed)
+      )
     )
 
     let network = VirtualNetwork.pair(nil, nil)

@@ -3,8 +3,11 @@
 import Addressing
 import Cryptography
 import DERP
+import Disco
 import Keys
 import Magicsock
+import Packets
+import PeerRelay
 import STUN
 import TestSupport
 import Timing
@@ -107,6 +110,10 @@ final class VirtualNetwork {
     var reports: [NetcheckReport] = []
     var discoSent = 0
     var sentByRelay = 0
+    var sentByPeerRelay = 0
+    /// The peer relay that it runs, on a port of its own.
+    var relay: PeerRelayServer?
+    var isRelayDown = false
 
     var endpoint: Endpoint { Endpoint(address, port: port) }
   }
@@ -127,6 +134,7 @@ final class VirtualNetwork {
   }
 
   static let region = RegionID(1)
+  static let relayPort: UInt16 = 7777
   static let stunServers = [
     Endpoint(IPAddress(198, 51, 100, 1), port: 3478),
     Endpoint(IPAddress(198, 51, 100, 2), port: 3478),
@@ -141,6 +149,8 @@ final class VirtualNetwork {
   var copies = 1
   var directLatency = Duration.milliseconds(10)
   var relayLatency = Duration.milliseconds(40)
+  /// Who may use the peer relays that there are.
+  var relayUsers: Set<Int> = []
   /// Whether the coordination server tells endpoints to the others.
   var tellsEndpoints = true
   /// Every datagram that was delivered, when set.
@@ -245,10 +255,28 @@ final class VirtualNetwork {
         nodeKey: host.nodeKey,
         discoKey: host.discoKey.publicKey,
         endpoints: tellsEndpoints ? host.endpoints : [],
-        homeRegion: host.homeRegion
+        homeRegion: host.homeRegion,
+        capabilityVersion: relayUsers.contains(other) ? 130 : 0,
+        mayAllocate: relayUsers.contains(other)
       )
     }
-    return .init(nodeKey: hosts[index].nodeKey, peers: peers, relayMap: relayMap)
+    var configuration = MagicSocket.Configuration(
+      nodeKey: hosts[index].nodeKey,
+      peers: peers,
+      relayMap: relayMap
+    )
+    configuration.servesPeerRelay = hosts[index].relay != nil
+    configuration.peerRelays =
+      relayUsers.contains(index)
+      ? hosts.filter { $0.relay != nil }.map {
+        PeerRelayCandidate(
+          nodeKey: $0.nodeKey,
+          discoKey: $0.discoKey.publicKey,
+          homeRegion: $0.homeRegion,
+          isSelf: $0.id == hosts[index].id
+        )
+      } : []
+    return configuration
   }
 
   // MARK: Running
@@ -259,6 +287,9 @@ final class VirtualNetwork {
     while let next = nextEvent, next <= end {
       now = max(now, next)
       deliverDue()
+      for index in hosts.indices where hosts[index].relay.map({ $0.nextTimeout <= now }) == true {
+        hosts[index].relay?.handleTimeouts(at: now)
+      }
       for index in hosts.indices where hosts[index].socket.nextTimeout ?? end + duration <= now {
         step(index) { $0.handleTimeouts(at: $1, into: &$2) }
       }
@@ -287,8 +318,19 @@ final class VirtualNetwork {
     perform(effects, one)
     var bytes: [UInt8] = [4, 0, 0, 0]
     bytes += (0..<8).map { UInt8(truncatingIfNeeded: sequence >> (56 - 8 * UInt64($0))) }
-    bytes += [UInt8](repeating: 0, count: 20)
-    if let direct = paths.direct { transmit(bytes, from: one, to: .direct(direct)) }
+    bytes += [UInt8](repeating: 0, count: 27) + [UInt8(one)]
+    if let direct = paths.direct, paths.network == 0 {
+      transmit(bytes, from: one, to: .direct(direct))
+    }
+    if paths.network != 0, let hop = paths.hop {
+      hosts[one].sentByPeerRelay += 1
+      let header = GeneveHeader(
+        isControl: false,
+        content: .wireguard,
+        virtualNetwork: paths.network
+      )
+      transmit(header.bytes + bytes, from: one, to: hop)
+    }
     if let region = paths.relay {
       hosts[one].sentByRelay += 1
       transmit(bytes, from: one, to: .relay(region, hosts[other].nodeKey))
@@ -304,7 +346,8 @@ final class VirtualNetwork {
   }
 
   private var nextEvent: Instant? {
-    ([queue.first?.at] + hosts.map(\.socket.nextTimeout)).compactMap(\.self).min()
+    ([queue.first?.at] + hosts.map(\.socket.nextTimeout) + hosts.map { $0.relay?.nextTimeout })
+      .compactMap(\.self).min()
   }
 
   private func deliverDue() {
@@ -316,11 +359,25 @@ final class VirtualNetwork {
   }
 
   func deliver(_ bytes: [UInt8], to index: Int, from source: PacketSource) {
+    if let header = GeneveHeader(parsing: bytes), header.content == .wireguard,
+      case .direct(let relay) = source
+    {
+      return accept(
+        Array(bytes.dropFirst(8)),
+        to: index,
+        from: .peerRelay(relay, header.virtualNetwork)
+      )
+    }
     guard DatagramKind.classify(bytes) == .wireguard else {
       return step(index) { $0.receive(bytes, from: source, at: $1, into: &$2) }
     }
+    accept(bytes, to: index, from: source)
+  }
+
+  private func accept(_ bytes: [UInt8], to index: Int, from source: PacketSource) {
     let from: Int? =
       switch source {
+      case .peerRelay: bytes.last.map { Int($0) }
       case .relay(_, let key): hosts.firstIndex { $0.nodeKey == key }
       case .direct(let endpoint): sender(of: endpoint)
       }
@@ -346,6 +403,12 @@ final class VirtualNetwork {
     hosts[index].traces += effects.traces
     hosts[index].pingResults += effects.pingResults
     hosts[index].reports += effects.netcheckReports
+    for request in effects.relayRequests {
+      guard let allocation = hosts[index].relay?.allocate(request.clients, at: now) else {
+        continue
+      }
+      step(index) { $0.relayAllocated(allocation, for: request, at: $1, into: &$2) }
+    }
     for region in effects.homeRelayChanged { hosts[index].homeRegion = region }
     if let list = effects.endpointsChanged.last { hosts[index].endpoints = list.map(\.endpoint) }
     for region in effects.homeRelayChanged.compactMap(\.self) {
@@ -376,7 +439,54 @@ final class VirtualNetwork {
       guard let other = hosts.firstIndex(where: { $0.nodeKey == key }) else { return }
       let source = PacketSource.relay(region, hosts[index].nodeKey)
       enqueue(bytes, for: other, from: source, after: relayLatency)
-    case .direct(let endpoint): transmit(bytes, from: index, to: endpoint)
+    case .direct(let endpoint), .peerRelay(let endpoint, _):
+      transmit(bytes, from: index, to: endpoint)
+    }
+  }
+
+  /// Makes a host a peer relay.
+  func startRelay(_ index: Int) {
+    var relay = PeerRelayServer(entropy: Entropy(seed: random.next()), at: now)
+    let place = Endpoint(hosts[index].address, port: Self.relayPort)
+    relay.attach(local: [place], explicit: [], servers: [], at: now)
+    hosts[index].relay = relay
+  }
+
+  /// What reaches a peer relay, and what it does with it.
+  private func relay(_ bytes: [UInt8], at index: Int, from source: Endpoint) {
+    guard !hosts[index].isRelayDown else { return }
+    let place = Endpoint(hosts[index].address, port: Self.relayPort)
+    var bytes = bytes
+    switch bytes.withPacketBytes({ RelayedKind(of: $0) }) {
+    case .control:
+      guard let reply = hosts[index].relay?.receive(bytes, from: source, at: now) else { return }
+      passBack(reply, from: place, to: source)
+    case .data(let network):
+      guard
+        let next = hosts[index].relay?.forward(
+          network,
+          from: source,
+          packets: 1,
+          bytes: bytes.count,
+          at: now
+        )
+      else { return }
+      passBack(bytes, from: place, to: next)
+    default: break
+    }
+  }
+
+  /// From a public address to a client of the relay.
+  private func passBack(_ bytes: [UInt8], from place: Endpoint, to endpoint: Endpoint) {
+    for (other, candidate) in hosts.enumerated() where !candidate.isUDPBlocked {
+      if let nat = candidate.nat {
+        guard nats[nat].address == endpoint.address,
+          nats[nat].inbound(to: endpoint.port, from: place) == candidate.endpoint
+        else { continue }
+      } else {
+        guard candidate.endpoint == endpoint else { continue }
+      }
+      return enqueueLossy(bytes, for: other, from: .direct(place))
     }
   }
 
@@ -392,6 +502,10 @@ final class VirtualNetwork {
     if Self.stunServers.contains(endpoint) {
       guard let answer = BindingResponse.answering(bytes, from: source) else { return }
       return enqueueLossy(answer, for: index, from: .direct(endpoint))
+    }
+    for (other, candidate) in hosts.enumerated()
+    where candidate.relay != nil && Endpoint(candidate.address, port: Self.relayPort) == endpoint {
+      return relay(bytes, at: other, from: source)
     }
     for (other, candidate) in hosts.enumerated() where other != index {
       guard !cut.contains([index, other]), !candidate.isUDPBlocked else { continue }

@@ -217,6 +217,7 @@ final class Network {
 
   private func post(_ bytes: [UInt8], _ size: Int, from node: Node, to destination: PacketSource) {
     switch destination {
+    case .peerRelay: return
     case .direct(let endpoint):
       guard isDirectOpen, let to = nodes.first(where: { $0.endpoint == endpoint }) else { return }
       flights.append(Flight(to: to, from: .direct(node.endpoint), bytes: bytes, segmentSize: size))

@@ -6,6 +6,8 @@ import DERP
 import Disco
 import Keys
 import Magicsock
+import Packets
+import PeerRelay
 import STUN
 import Timing
 
@@ -29,12 +31,48 @@ extension FuzzTarget {
       _ = DatagramKind.classify(bytes)
       _ = GeneveHeader(parsing: bytes)
     },
+    // What arrives at a peer relay: as it is, and as the plaintext of one of its clients.
+    FuzzTarget("PeerRelay") { bytes in
+      var world = RelayWorld()
+      world.receive(bytes)
+    },
     // Orders: 0 a datagram, 1 a message sealed by the peer, 2 the same by the relay, 3 time passes.
     FuzzTarget("Magicsock") { bytes in
       var world = PathWorld()
       for (order, body) in Script(bytes).prefix(64) { world.perform(order, body) }
     },
   ]
+}
+
+/// A peer relay with one network.
+private struct RelayWorld {
+  private let here = Endpoint(IPAddress(192, 0, 2, 1), port: 1)
+  private let now = Instant(nanoseconds: 1_000_000_000)
+  private var entropy = Entropy(seed: 8)
+  private var relay: PeerRelayServer
+  private let client: DiscoPrivateKey
+
+  init() {
+    client = .generate(using: &entropy)
+    relay = PeerRelayServer(entropy: entropy, at: now)
+    relay.attach(local: [here], explicit: [], servers: [], at: now)
+    let other = DiscoPrivateKey.generate(using: &entropy).publicKey
+    _ = relay.allocate(.init(client.publicKey, other), at: now)
+  }
+
+  mutating func receive(_ bytes: [UInt8]) {
+    var copy = bytes
+    _ = copy.withPacketBytes { RelayedKind(of: $0) }
+    let raw = relay.receive(bytes, from: here, at: now)
+    claim((raw?.count ?? 0) <= bytes.count, "an answer that is larger than the question")
+    relay.receiveSTUN(bytes, at: now)
+    let box = NaClBox(privateKey: client.bytes, publicKey: relay.key.publicKey.bytes)
+    let header = GeneveHeader(isControl: true, content: .disco, virtualNetwork: 1)
+    let sealed = box.seal(bytes, nonce: entropy.bytes(24))
+    let datagram = header.bytes + Envelope.magic + client.publicKey.bytes + sealed
+    let answer = relay.receive(datagram, from: here, at: now)
+    claim((answer?.count ?? 0) <= datagram.count, "an answer that is larger than the question")
+  }
 }
 
 /// One path finder with one peer, whose messages are sealed as they should be.
@@ -60,10 +98,22 @@ private struct PathWorld {
       nodeKey: peerKey.publicKey,
       discoKey: peerDisco.publicKey,
       endpoints: [endpoint],
+      homeRegion: home,
+      capabilityVersion: 130,
+      mayAllocate: true
+    )
+    let relay = PeerRelayCandidate(
+      nodeKey: peerKey.publicKey,
+      discoKey: peerDisco.publicKey,
       homeRegion: home
     )
     socket.apply(
-      MagicSocket.Configuration(nodeKey: own.publicKey, peers: [PeerID(1): peer]),
+      MagicSocket.Configuration(
+        nodeKey: own.publicKey,
+        peers: [PeerID(1): peer],
+        peerRelays: [relay],
+        servesPeerRelay: true
+      ),
       at: now,
       into: &effects
     )

@@ -178,7 +178,7 @@ extension DataPlaneEvent {
   /// Whether it says that packets to a peer go directly from now on, to `endpoint` if one is given.
   func isUpgrade(to endpoint: Endpoint? = nil) -> Bool {
     guard case .pathTrace(.pathChanged(_, _, let new, _)) = self, let new else { return false }
-    return endpoint == nil || new == endpoint
+    return endpoint == nil || new.endpoint == endpoint
   }
 
   /// Whether it says that packets to a peer go through the relay from now on.

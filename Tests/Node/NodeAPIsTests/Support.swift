@@ -105,6 +105,11 @@ final class FakeNode: NodeControl {
   func dnsConfiguration() async -> DNSConfig? { nil }
   func userMetrics() async -> String { "tailscaled_health_messages 0\n" }
   func clientMetrics() async -> String { "everything 1\n" }
+  func relaySessions() async -> RelaySessions {
+    var answer = RelaySessions()
+    answer.port = 40_000
+    return answer
+  }
   func profiles() async -> [LoginProfile] { [] }
 
   func currentProfile() async -> LoginProfile {

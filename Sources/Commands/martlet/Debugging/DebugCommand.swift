@@ -7,7 +7,9 @@ struct DebugCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "debug",
     abstract: "Show what helps to find a fault; what is shown may change from version to version.",
-    subcommands: [DebugCryptoCommand.self, DebugPortmapCommand.self]
+    subcommands: [
+      DebugCryptoCommand.self, DebugPortmapCommand.self, DebugPeerRelaySessionsCommand.self,
+    ]
   )
 
   @OptionGroup var daemon: DaemonOptions

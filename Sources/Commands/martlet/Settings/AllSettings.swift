@@ -31,6 +31,29 @@ extension Setting {
         return true
       }
     ),
+    Setting(
+      "relay-server-port",
+      .relayServerPort,
+      setOnly: true,
+      given: { $0.more.relayServerPort },
+      text: { $0.relayServerPort.map { String($0) } ?? "" },
+      put: { text, preferences in
+        preferences.relayServerPort = UInt16(text)
+        return text.isEmpty || preferences.relayServerPort != nil
+      }
+    ),
+    Setting(
+      "relay-server-static-endpoints",
+      .relayServerStaticEndpoints,
+      setOnly: true,
+      given: { $0.more.relayServerStaticEndpoints },
+      text: { $0.relayServerStaticEndpoints.map(\.description).joined(separator: ",") },
+      put: { text, preferences in
+        let endpoints = parts(text).map { Endpoint($0) }
+        preferences.relayServerStaticEndpoints = endpoints.compactMap(\.self)
+        return endpoints.allSatisfy { $0 != nil && $0?.port != 0 }
+      }
+    ),
   ]
 
   private static let unserved: [Setting] = [
@@ -135,17 +158,6 @@ extension Setting {
     Setting(switch: "webclient", .runWebClient, setOnly: true, at: \.runWebClient) {
       $0.more.webclient
     },
-    Setting(
-      "relay-server-port",
-      .relayServerPort,
-      setOnly: true,
-      given: { $0.more.relayServerPort },
-      text: { $0.relayServerPort.map { String($0) } ?? "" },
-      put: { text, preferences in
-        preferences.relayServerPort = UInt16(text)
-        return text.isEmpty || preferences.relayServerPort != nil
-      }
-    ),
   ]
 
   /// The parts of a list with commas.

@@ -69,8 +69,20 @@ struct MoreSettingFlags: ParsableArguments {
   var autoUpdate: Bool?
   @Option(help: .hiddenYesNo)
   var webclient: Bool?
-  @Option(help: .hidden)
+  @Option(
+    help: ArgumentHelp(
+      "Carry packets between peers that cannot reach each other, on this UDP port; 0 for any, empty for no more.",
+      valueName: "port"
+    )
+  )
   var relayServerPort: String?
+  @Option(
+    help: ArgumentHelp(
+      "Where peers reach that port besides what this node finds out itself: ip:port, with commas between.",
+      valueName: "ip:port,..."
+    )
+  )
+  var relayServerStaticEndpoints: String?
 }
 
 extension ArgumentHelp {

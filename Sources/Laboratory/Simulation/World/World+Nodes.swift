@@ -121,7 +121,7 @@ extension World {
     count(bytes, by: node, to: destination)
     oracle.sent(bytes, by: node.index, to: destination, at: now)
     switch destination {
-    case .direct(let endpoint):
+    case .direct(let endpoint), .peerRelay(let endpoint, _):
       let addresses = internet.hosts[node.host.index].addresses
       guard let own = addresses.first(where: { $0.family == endpoint.address.family }) else {
         return

@@ -130,6 +130,7 @@ struct LocalAPIRoute: Sendable {
       LocalAPIRoute("dns-config") { await $0.dnsConfiguration($1) },
       LocalAPIRoute("usermetrics") { await $0.userMetrics($1) },
       LocalAPIRoute("metrics", needsWrite: true) { await $0.clientMetrics($1) },
+      LocalAPIRoute("debug-peer-relay-sessions") { await $0.relaySessions($1) },
     ]
     return Dictionary(uniqueKeysWithValues: routes.map { ($0.name, $0) })
   }()

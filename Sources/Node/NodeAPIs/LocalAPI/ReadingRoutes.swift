@@ -83,6 +83,12 @@ extension LocalAPIHandler {
   /// `metrics`: all counters.
   func clientMetrics(_ call: Call) async -> HTTPResponse { .metrics(await node.clientMetrics()) }
 
+  /// `debug-peer-relay-sessions`: what the peer relay is doing.
+  func relaySessions(_ call: Call) async -> HTTPResponse {
+    guard call.isRead else { return .text("GET required", status: 405) }
+    return .json(await node.relaySessions().json)
+  }
+
   /// `ping`: asks a peer whether it is there.
   func ping(_ call: Call) async -> HTTPResponse {
     guard call.method == "POST" else { return .text("want POST", status: 400) }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Addressing
 import Cryptography
 import DERP
 import DataPlaneDriver
 import Magicsock
 import PacketPipeline
+import PeerRelay
 
 /// Writes counters as Prometheus text (exposition format 0.0.4).
 struct MetricsText {
@@ -22,8 +24,13 @@ struct MetricsText {
 
   /// Adds a number to the metric begun last.
   mutating func add(_ name: String, label: (name: String, value: String)? = nil, _ value: UInt64) {
-    let labels = label.map { "{\($0.name)=\"\($0.value)\"}" } ?? ""
-    text += "\(name)\(labels) \(value)\n"
+    add(name, labels: label.map { [$0] } ?? [], value)
+  }
+
+  /// Adds a number with several labels to the metric begun last.
+  mutating func add(_ name: String, labels: [(name: String, value: String)], _ value: UInt64) {
+    let texts = labels.map { "\($0.name)=\"\($0.value)\"" }.joined(separator: ",")
+    text += "\(name)\(labels.isEmpty ? "" : "{\(texts)}") \(value)\n"
   }
 }
 
@@ -35,6 +42,7 @@ extension NodeBackend {
       Self.write(status.pipeline.counters, to: &metrics)
       Self.write(status.host, to: &metrics)
     }
+    if let relay = await plane.peerRelayStatus() { Self.write(relay, to: &metrics) }
     metrics.begin("tailscaled_health_messages", .gauge, help: "Number of warnings about this node.")
     metrics.add(
       "tailscaled_health_messages",
@@ -59,6 +67,30 @@ extension NodeBackend {
       metrics.add("magicsock_\(name)", value)
     }
     return metrics.text
+  }
+
+  /// What this node carried for others.
+  private static func write(_ relay: PeerRelayStatus, to metrics: inout MetricsText) {
+    func name(_ family: IPAddress.Family) -> String { family == .v4 ? "udp4" : "udp6" }
+    let kinds: [(String, KeyPath<PeerRelayCounters.Volume, UInt64>)] = [
+      ("bytes", \.bytes), ("packets", \.packets),
+    ]
+    for (what, value) in kinds {
+      let full = "tailscaled_peer_relay_forwarded_\(what)_total"
+      metrics.begin(full, .counter, help: "Counts \(what) carried between peers.")
+      for volume in relay.counters.volumes {
+        let labels = [
+          (name: "transport_in", value: name(volume.from)),
+          (name: "transport_out", value: name(volume.to)),
+        ]
+        metrics.add(full, labels: labels, volume[keyPath: value])
+      }
+    }
+    let open = relay.sessions.count(where: \.isOpen)
+    let full = "tailscaled_peer_relay_endpoints"
+    metrics.begin(full, .gauge, help: "Pairs of peers that this node carries packets for.")
+    metrics.add(full, label: ("state", "connecting"), UInt64(relay.sessions.count - open))
+    metrics.add(full, label: ("state", "open"), UInt64(open))
   }
 
   /// What tells whether the data path sleeps while nothing happens, and which offloads the host refused.
@@ -103,7 +135,10 @@ extension PathCounters {
       ("disco_misrouted_call", misroutedCalls), ("disco_excess_call", excessCalls),
       ("disco_unsupported", unsupported), ("stun_stray", strayResponses),
       ("excess_candidates", excessCandidates), ("excess_pings", excessPings),
-      ("send_no_path", unroutable),
+      ("send_no_path", unroutable), ("relay_requests_sent", relayRequestsSent),
+      ("relay_requests_refused", relayRequestsRefused), ("relay_calls_sent", relayCallsSent),
+      ("relay_calls_received", relayCallsReceived), ("relay_paths_found", relayPathsFound),
+      ("relay_stray_allocations", strayAllocations),
     ]
   }
 }

@@ -97,6 +97,7 @@ extension NodeBackend {
     var info = host.hostinfo(named: preferences.hostname, version: options.version)
     info.requestTags = preferences.advertiseTags ?? []
     info.shieldsUp = preferences.shieldsUp
+    info.peerRelay = preferences.relayServerPort != nil
     info.netInfo = netInfo
     return NodeReport(
       nodeKey: nodeKey?.publicKey ?? .zero,

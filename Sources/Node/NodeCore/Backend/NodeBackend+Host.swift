@@ -53,6 +53,10 @@ extension NodeBackend {
         "a peer refuses our packets",
         metadata: ["peer": "\(peer.rawValue)", "why": "\(reject.reason)"]
       )
+    case .peerRelayTrouble(let problem):
+      guard let problem else { return clear(.peerRelay) }
+      logger.error("peer relay", metadata: ["why": "\(problem)"])
+      warn(.peerRelay, "Peers cannot use this node as a relay: \(problem).")
     case .pathTrace(let trace):
       logger.debug("path", metadata: ["what": "\(trace)"])
     case .interfaceLost(let error):

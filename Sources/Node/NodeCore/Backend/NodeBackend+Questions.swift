@@ -13,6 +13,7 @@ import Netmap
 import NodeConfiguration
 import PacketFilter
 import PacketPipeline
+import PeerRelay
 import PortMapping
 import PortMappingDriver
 import Timing
@@ -107,7 +108,11 @@ extension NodeBackend {
     switch await plane.ping(PeerID(peer.id), travel, size: size) {
     case .success(let reply):
       result.latencySeconds = reply.latency.inSeconds
-      result.endpoint = reply.endpoint?.description ?? ""
+      if let network = reply.network {
+        result.peerRelay = reply.endpoint?.relayText(network) ?? ""
+      } else {
+        result.endpoint = reply.endpoint?.description ?? ""
+      }
       if let region = reply.region {
         result.derpRegionID = region.rawValue
         result.derpRegionCode = regionName(region)
@@ -116,6 +121,21 @@ extension NodeBackend {
     case .failure(let reason): result.error = reason.text
     }
     return result
+  }
+
+  /// What this node's peer relay is doing, and for whom.
+  package func relaySessions() async -> RelaySessions {
+    var answer = RelaySessions()
+    guard let status = await plane.peerRelayStatus() else { return answer }
+    answer.port = status.port
+    answer.sessions = status.sessions.map { session in
+      RelaySessions.Session(
+        network: session.network,
+        first: RelaySessions.Client(session.first),
+        second: RelaySessions.Client(session.second)
+      )
+    }
+    return answer
   }
 
   /// The peer that an address belongs to.
@@ -199,6 +219,17 @@ extension NodeBackend {
     profile.networkProfile.magicDNSName = netmap?.magicDNSSuffix ?? ""
     profile.networkProfile.domainName = netmap?.domain ?? ""
     return profile
+  }
+}
+
+extension RelaySessions.Client {
+  fileprivate init(_ client: PeerRelayServer.Session.Client) {
+    self.init(
+      endpoint: client.endpoint,
+      key: client.key,
+      packets: client.packets,
+      bytes: client.bytes
+    )
   }
 }
 

@@ -12,6 +12,11 @@ import PacketPipeline
 import Timing
 import WireGuard
 
+extension Endpoint {
+  /// How a peer relay and the virtual network there are written.
+  func relayText(_ network: UInt32) -> String { "\(self):vni:\(network)" }
+}
+
 /// Puts together what a status shows, from everything that knows a part of it.
 struct StatusReport {
   var version: String
@@ -80,7 +85,13 @@ struct StatusReport {
     if let path = figures?.path {
       peer.inMagicSock = true
       peer.active = path.isActive
-      peer.curAddr = path.isTrusted ? path.direct?.description ?? "" : ""
+      if path.isTrusted, let endpoint = path.direct {
+        if let network = path.network {
+          peer.peerRelay = endpoint.relayText(network)
+        } else {
+          peer.curAddr = endpoint.description
+        }
+      }
       peer.relay = path.relay.map(regionCode) ?? ""
       peer.addrs = path.candidates.map(\.description)
       if let sent = path.lastSend { peer.lastWrite = wall + (sent - now) }

@@ -17,6 +17,8 @@ package enum Trouble: String, Hashable, Sendable, CaseIterable {
   case portTaken = "port-substituted"
   /// Addresses or routes could not be set.
   case router = "router"
+  /// This node cannot carry packets for others as it was asked to.
+  case peerRelay = "peer-relay"
   /// The state file was damaged and set aside.
   case stateSetAside = "state-set-aside"
 
@@ -29,6 +31,7 @@ package enum Trouble: String, Hashable, Sendable, CaseIterable {
     case .captivePortal: "Captive portal"
     case .portTaken: "Another UDP port in use"
     case .router: "Addresses or routes not set"
+    case .peerRelay: "Not a peer relay"
     case .stateSetAside: "State was damaged"
     }
   }
@@ -36,7 +39,7 @@ package enum Trouble: String, Hashable, Sendable, CaseIterable {
   /// Whether peers may be out of reach because of it.
   var impactsConnectivity: Bool {
     switch self {
-    case .controlUnreachable, .portTaken, .stateSetAside: false
+    case .controlUnreachable, .portTaken, .peerRelay, .stateSetAside: false
     case .loginFailed, .relayUnreachable, .captivePortal, .router: true
     }
   }

@@ -35,7 +35,9 @@ struct PermissionTests {
 
   @Test("Everybody may read", arguments: [Caller.nobody, nil])
   func readers(caller: PeerCredentials?) async {
-    for path in ["status", "prefs", "usermetrics", "derpmap", "watch-ipn-bus"] {
+    for path in [
+      "status", "prefs", "usermetrics", "derpmap", "watch-ipn-bus", "debug-peer-relay-sessions",
+    ] {
       let answer = await handler(FakeNode()).respond(to: request("GET", path, by: caller))
       #expect(answer.status == 200, "\(path)")
     }
