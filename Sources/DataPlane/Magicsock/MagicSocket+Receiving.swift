@@ -179,11 +179,7 @@ extension MagicSocket {
   ) {
     sealer.counters.pongsSent += 1
     let pong = Message.pong(Pong(id: ping.id, source: endpoint))
-    let datagram = sealer.seal(pong, to: sender)
-    guard case .peerRelay(let relay, let network) = source else {
-      return effects.send(datagram, to: source)
-    }
-    effects.sendRelayed(datagram, isControl: false, to: relay, network)
+    effects.sendWrapped(sealer.seal(pong, to: sender), to: source)
   }
 
   private mutating func pingBack(

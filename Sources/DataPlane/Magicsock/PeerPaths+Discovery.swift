@@ -102,7 +102,7 @@ extension PeerPaths {
       )
     )
     sealer.counters.pingsSent += 1
-    effects.send(datagram, to: target)
+    effects.sendWrapped(datagram, to: target)
   }
 
   // MARK: Messages

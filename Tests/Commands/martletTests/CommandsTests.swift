@@ -177,7 +177,7 @@ struct CommandsTests {
       #expect(node.acts == ["edit Hostname,ProfileName"])
       #expect(await daemon.martlet("get", "hostname").output == "x\n")
       let all = await daemon.martlet("get")
-      #expect(all.output.contains("nickname        work\n"))
+      #expect(all.output.contains("nickname                       work\n"))
       #expect(!all.output.contains("ssh"))
       #expect(await daemon.martlet("get", "ssh").output == "false\n")
       let none = await daemon.martlet("get", "no-such")

@@ -318,6 +318,14 @@ extension RelayAllocation {
 }
 
 extension Effects {
+  /// Sends a discovery message to a peer, whatever its way.
+  mutating func sendWrapped(_ datagram: [UInt8], to destination: PacketSource) {
+    guard case .peerRelay(let endpoint, let network) = destination else {
+      return send(datagram, to: destination)
+    }
+    sendRelayed(datagram, isControl: false, to: endpoint, network)
+  }
+
   /// Sends a discovery message in a network of a peer relay.
   mutating func sendRelayed(
     _ datagram: [UInt8],
