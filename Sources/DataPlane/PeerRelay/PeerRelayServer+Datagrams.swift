@@ -164,7 +164,7 @@ extension PeerRelayServer {
     writer.bigEndian(binding.generation)
     writer.write(binding.remoteKey.bytes)
     writer.write(source.address.bytes)
-    writer.bigEndian(source.port)
+    writer.littleEndian(source.port)
     return BLAKE2s.longMAC(key: secret, writer.bytes)
   }
 }
