@@ -10,7 +10,7 @@ package import Timing
 
 /// What arrives at a peer relay.
 extension PeerRelayServer {
-  /// Where datagrams of a client go on; nil when they go nowhere.
+  /// Takes datagrams of a client that are for the other one.
   ///
   /// Asked once for those that arrived together and have one header.
   ///
@@ -20,6 +20,7 @@ extension PeerRelayServer {
   ///   - packets: How many they are.
   ///   - bytes: How many bytes they have together.
   ///   - now: Now.
+  /// - Returns: Where they go on; nil when they go nowhere.
   package mutating func forward(
     _ network: UInt32,
     from source: Endpoint,
