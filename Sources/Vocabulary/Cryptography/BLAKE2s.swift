@@ -22,8 +22,8 @@ public enum BLAKE2s {
   }
 
   /// BLAKE2s-256 under a key of at most 32 bytes.
-  public static func longMAC(key: [UInt8], _ parts: [UInt8]...) -> [UInt8] {
-    digest(32, key: key, parts)
+  public static func longMAC(key: [UInt8], _ message: [UInt8]) -> [UInt8] {
+    digest(digestCount, key: key, message, [])
   }
 
   /// HMAC with BLAKE2s-256.
