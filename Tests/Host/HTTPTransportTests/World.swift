@@ -183,7 +183,7 @@ final class Counter: Sendable {
 }
 
 /// Runs every test of a suite twice: with servers on NIO, and on loops of our own.
-struct OnBothCarriers: SuiteTrait, TestScoping {
+struct OnBothCarriers: SuiteTrait, TestTrait, TestScoping {
   let isRecursive = true
 
   func scopeProvider(for test: Test, testCase: Test.Case?) -> OnBothCarriers? {
