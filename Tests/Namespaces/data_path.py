@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the data path costs a host that runs it, and that several threads carry what one does."""
-import json, pathlib, sys
+import json, pathlib, sys, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
 from harness import BINARIES, Skip, eventually, main, require_tool, test
 from laboratory import laboratory
 
 IDLE, BUSY = 12_000, 25_000  # kilobytes
+WATCHED, WAKES = 15, 60  # seconds, and how often a data thread may wake in them while nothing is sent
 RELEASED = 20_000_000  # bytes: a debug build is far larger
 
 
@@ -44,6 +45,18 @@ def memory(lab):
         resident = first.daemon.resident_kilobytes()
         print(f"    loaded: {resident} kB", flush=True)
         assert resident <= BUSY, f"{resident} kB under load"
+
+
+@test("the data path of an idle node sleeps")
+def sleeping(lab):
+    first, second = lab.node("lan1"), lab.node("lan2")
+    eventually("they talk directly", lambda: first.reaches(second) and first.is_direct(second))
+    name = "martlet_data_plane_wakeups_total"
+    before = first.metrics()[name]
+    time.sleep(WATCHED)
+    woken = first.metrics()[name] - before
+    print(f"    woken {woken:.0f} times in {WATCHED} s", flush=True)
+    assert woken <= WAKES, f"woken {woken:.0f} times while nothing was sent"
 
 
 @test("four shards carry flows in both directions, and a node with one shard talks with them")
