@@ -41,7 +41,7 @@ def world():
 def help(world):
     told = world.daemon("--help")
     assert told.returncode == 0, told
-    for flag in ("--config", "--statedir", "--socket", "--tun", "--port", "--mtu", "--shards", "--log-level", "--cleanup"):
+    for flag in ("--config", "--statedir", "--socket", "--tun", "--port", "--mtu", "--shards", "--helpers", "--log-level", "--cleanup"):
         assert flag in told.stdout, flag
     version = world.daemon("--version")
     assert version.returncode == 0 and version.stdout.strip()[0].isdigit(), version
@@ -50,7 +50,7 @@ def help(world):
 @test("what is not understood ends with 2 and says what")
 def usage(world):
     for arguments, named in ((["--sideways"], "--sideways"), (["--port", "70000"], "--port"), (["word"], "word"),
-                             (["--mtu", "12"], "--mtu"), (["--shards", "9"], "--shards"), (["--tun", "a/b"], "--tun"), (["--log-level", "loud"], "--log-level"),
+                             (["--mtu", "12"], "--mtu"), (["--shards", "9"], "--shards"), (["--helpers", "5"], "--helpers"), (["--tun", "a/b"], "--tun"), (["--log-level", "loud"], "--log-level"),
                              (["--statedir", "relative"], "--statedir")):
         told = world.daemon(*arguments)
         assert told.returncode == 2 and named in told.stderr, (arguments, told)

@@ -77,6 +77,14 @@ struct DaemonSettings {
     ) {
       node.shards = shards
     }
+    if let helpers = try settings.value(
+      "helpers",
+      flags.helpers,
+      expecting: "a number from 0 to 4",
+      { Int($0).flatMap { (0...4).contains($0) ? $0 : nil } }
+    ) {
+      node.helpers = helpers
+    }
     if let services = try settings.value(
       "port-mapping",
       flags.portMapping,

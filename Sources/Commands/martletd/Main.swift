@@ -62,6 +62,14 @@ struct Martletd: AsyncParsableCommand {
 
   @Option(
     help: """
+      How many threads help each of those to seal and open what a heavy flow brings: 0 to 4 (none on \
+      one or two processors, else 1).
+      """
+  )
+  var helpers: String?
+
+  @Option(
+    help: """
       By which services the router is asked to forward the UDP port: on, off, or some of pcp, pmp and \
       upnp with commas between (on).
       """

@@ -117,9 +117,10 @@ extension Pipeline {
     // What has no way is dropped before it costs a cipher.
     guard !hop.way.isEmpty else { return counters.drop(OutboundDrop.noPath, count: count) }
     let start = effects.arena.used
+    let length = tunnel.trainLength
     var next = 0
     while next < count {
-      let wanted = next..<min(next + Tunnel.trainLength, count)
+      let wanted = next..<min(next + length, count)
       next += seal(wanted, of: packet, segmenter, run, &effects)
       guard next == wanted.upperBound else {
         counters.drop(OutboundDrop.tooLarge, count: count - next)

@@ -105,7 +105,7 @@ package struct Pipeline: ~Copyable {
     (self.mtu, self.shard) = (mtu, shard)
     if !shard.isOnly { paths.share(leads: shard.index == 0) }
     joining = joinsUDP ? .all : .tcp
-    opened.reserveCapacity(Tunnel.trainLength)
+    opened.reserveCapacity(Tunnel.longestTrain)
   }
 
   /// When `handleTimeouts` wants to be called; nil when nothing waits.

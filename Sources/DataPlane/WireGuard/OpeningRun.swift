@@ -33,8 +33,19 @@ public struct OpeningRun: @unchecked Sendable {
   ///   - engine: What the calling thread opens with.
   ///   - train: A train of the calling thread's, whatever is in it.
   public mutating func open(with engine: inout PacketEngine, _ train: inout PacketTrain) {
+    authentic = opened(0..<count, with: &engine, &train)
+  }
+
+  /// Opens some of the datagrams in place; any thread may, if no other opens the same ones.
+  ///
+  /// - Returns: A bit for each that is authentic, the first one's of the run the lowest.
+  func opened(
+    _ datagrams: Range<Int>,
+    with engine: inout PacketEngine,
+    _ train: inout PacketTrain
+  ) -> UInt64 {
     train.removeAll()
-    for index in 0..<count where admitted & 1 << UInt64(index) != 0 {
+    for index in datagrams where admitted & 1 << UInt64(index) != 0 {
       let datagram = unsafe datagram(index)
       guard let base = datagram.baseAddress else { continue }
       let header = unsafe TransportHeader(reading: datagram)
@@ -47,11 +58,12 @@ public struct OpeningRun: @unchecked Sendable {
     }
     engine.open(&train, with: keys.receiving)
     var position = 0
-    authentic = 0
-    for index in 0..<count where admitted & 1 << UInt64(index) != 0 {
+    var authentic: UInt64 = 0
+    for index in datagrams where admitted & 1 << UInt64(index) != 0 {
       if train.isAuthentic(position) { authentic |= 1 << UInt64(index) }
       position += 1
     }
+    return authentic
   }
 
   /// Where the datagram at `index` lies.

@@ -57,6 +57,18 @@ extension Tunnel {
     plaintextCount: Int,
     lastPlaintextCount: Int
   ) {
+    if let share, TrainShare.isWorth(packets.count * plaintextCount) {
+      // SAFETY: the caller vouches for the room.
+      return unsafe share.seal(
+        run,
+        packets,
+        at: start,
+        plaintextCount: plaintextCount,
+        lastPlaintextCount: lastPlaintextCount,
+        with: &engine,
+        &train
+      )
+    }
     // SAFETY: the caller vouches for the room.
     unsafe run.seal(
       packets,

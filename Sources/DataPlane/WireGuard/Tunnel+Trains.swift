@@ -7,6 +7,11 @@ public import Timing
 extension Tunnel {
   /// How many packets are worked on in one go: what they take stays in the nearest cache.
   public static let trainLength = 16
+  /// The most packets that are worked on in one go.
+  public static let longestTrain = OpeningRun.maximumCount
+
+  /// How many packets are worked on in one go by this tunnel: more where helpers take their part.
+  public var trainLength: Int { share == nil ? Self.trainLength : Self.longestTrain }
 
   /// Takes the transport messages at the front of what was received in one go, and opens them in place.
   ///
@@ -31,13 +36,14 @@ extension Tunnel {
   ) -> Int {
     var taken = 0
     let moment = Moment(now: now, wall: wall)
-    while taken < Self.trainLength {
+    let length = trainLength
+    while taken < length {
       // SAFETY: the datagrams are handed through.
       let rest = unsafe Self.rest(datagrams, from: taken, segmentSize)
       let count = unsafe receiveRun(
         rest,
         segmentSize: segmentSize,
-        most: Self.trainLength - taken,
+        most: length - taken,
         at: moment,
         into: &effects
       ) { results.append($0) }
@@ -71,7 +77,11 @@ extension Tunnel {
       for _ in 0..<leading.count { body(counters.drop(.unknownReceiver)) }
       return leading.count
     }
-    run.open(with: &engine, &train)
+    if let share, TrainShare.isWorth(leading.count * segmentSize) {
+      share.open(&run, with: &engine, &train)
+    } else {
+      run.open(with: &engine, &train)
+    }
     finish(run, at: moment, into: &effects, body)
     return leading.count
   }

@@ -23,6 +23,8 @@ public struct Tunnel: ~Copyable, Sendable {
   /// What packets are sealed and opened with; this thread's own.
   var engine: PacketEngine
   var train = PacketTrain()
+  /// Where helpers take part of what there is to seal and open, if there are any.
+  var share: TrainShare?
   /// What fell off.
   public internal(set) var counters = TunnelCounters()
 
@@ -50,6 +52,9 @@ public struct Tunnel: ~Copyable, Sendable {
 
   /// Seals and opens with another backend from now on.
   public mutating func use(_ backend: PacketBackend) { engine = PacketEngine(backend) }
+
+  /// Has helpers seal and open long trains with it from now on.
+  public mutating func use(_ share: TrainShare) { self.share = share }
 
   /// How many peers there are.
   public var peerCount: Int { peers.count }

@@ -153,6 +153,8 @@ int chost_thread_start(const char *name, void (*body)(void *), void *context, ui
 
 int chost_thread_join(uint64_t thread) { return -pthread_join((pthread_t)thread, NULL); }
 
+void chost_thread_yield(void) { sched_yield(); }
+
 int chost_thread_detach(uint64_t thread) { return -pthread_detach((pthread_t)thread); }
 
 const char *chost_error_text(int code) {

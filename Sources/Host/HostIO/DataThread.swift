@@ -47,6 +47,9 @@ public final class DataThread: Sendable {
   /// How many processors the threads of this process may run on.
   public static var processors: Int { Int(chost_processors()) }
 
+  /// Lets other threads that could run have the processor of the calling one first.
+  @Sendable public static func yield() { chost_thread_yield() }
+
   /// Waits until the body has returned; the second call returns at once.
   ///
   /// Blocks the calling thread: not for use in a task.

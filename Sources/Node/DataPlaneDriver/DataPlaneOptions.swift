@@ -21,6 +21,13 @@ package struct DataPlaneOptions: Sendable {
     cores <= 4 ? 1 : min(cores / 2, maximumShards)
   }
 
+  /// The most helpers of a shard.
+  package static let maximumHelpers = 4
+
+  /// How many threads help each shard: one, unless two cores or fewer have a shard and everything else
+  /// to do already.
+  package static func defaultHelpers(cores: Int) -> Int { cores <= 2 ? 0 : 1 }
+
   /// The name of the TUN interface.
   package var interfaceName: String
   /// The UDP port; 0 for any.
@@ -35,6 +42,8 @@ package struct DataPlaneOptions: Sendable {
   package var mtu: Int
   /// How many threads share the work, each with peers of its own; 1 to `maximumShards`.
   package var shards = 1
+  /// How many threads help each of them to seal and open long trains; up to `maximumHelpers`.
+  package var helpers = 0
   /// Whether the kernel is asked to bring packets to the shard that they are for.
   ///
   /// Otherwise each goes through the hands of another. For tests of hosts that refuse.

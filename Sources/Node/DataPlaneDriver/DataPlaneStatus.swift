@@ -59,6 +59,8 @@ package struct HostCounters: Hashable, Sendable {
   package internal(set) var handedOver: UInt64 = 0
   /// Trains and handshakes that the other shard had no room for.
   package internal(set) var handoverDropped: UInt64 = 0
+  /// Parts of trains that helpers sealed and opened.
+  package internal(set) var partsHelped: UInt64 = 0
 
   /// Nothing yet.
   package init() {}
@@ -89,5 +91,6 @@ extension HostCounters {
     wakeUps &+= other.wakeUps
     handedOver &+= other.handedOver
     handoverDropped &+= other.handoverDropped
+    partsHelped &+= other.partsHelped
   }
 }

@@ -46,6 +46,8 @@ struct DataPlaneThread: ~Copyable {
   let shard: Shard
   /// The other shards; nil when there are none.
   let crew: Crew?
+  /// Where helpers take part in long trains; nil when there are none.
+  private let share: TrainShare?
   private var isTUNOpen: Bool
   /// What the train that is being sorted says of congestion; it is not handed over.
   var outerECN = ECN.notCapable
@@ -65,7 +67,8 @@ struct DataPlaneThread: ~Copyable {
     wake: WakeSignal,
     ways: Ways,
     shard: Shard = .only,
-    crew: Crew? = nil
+    crew: Crew? = nil,
+    share: TrainShare? = nil
   ) throws(HostError) {
     let features = devices.tun.features
     let poller = try Poller()
@@ -85,6 +88,8 @@ struct DataPlaneThread: ~Copyable {
       shard: shard
     )
     pipeline.use(options.backend)
+    self.share = share
+    if let share { pipeline.use(share) }
     isTUNOpen = devices.readsTUN
     pipeline.joining = features.joining
     self.devices = devices
@@ -99,6 +104,7 @@ struct DataPlaneThread: ~Copyable {
       let ready = poller.wait(until: pipeline.nextTimeout)
       let moment = Self.moment
       counters.wakeUps &+= 1
+      if let share { share.beginTurn() }
       for index in 0..<ready {
         switch Token(rawValue: poller[index].token) {
         case .wake:
@@ -493,6 +499,7 @@ struct DataPlaneThread: ~Copyable {
   private func status(at now: Instant) -> DataPlaneStatus {
     var host = counters
     host.relayedDropped = mailbox.droppedPackets
+    host.partsHelped = share?.partsHelped ?? 0
     host.handoverDropped &+= mailbox.droppedInitiations
     // The relays are all shards'; one tells.
     host.relayQueueDropped = shard.index == 0 ? ways.relays.dropped : 0

@@ -53,6 +53,14 @@ final class Shards: Sendable {
     guard let own = devices.take(index) else {
       preconditionFailure("a data plane is started once")
     }
+    let helpers =
+      options.helpers == 0
+      ? nil
+      : try Helpers(
+        count: options.helpers,
+        backend: options.backend,
+        name: count == 1 ? name : "\(index)-\(name)"
+      )
     let loop = Mutex<DataPlaneThread?>(
       try DataPlaneThread(
         own,
@@ -61,12 +69,15 @@ final class Shards: Sendable {
         wake: signals[index],
         ways: ways,
         shard: Shard(index, of: count),
-        crew: crew
+        crew: crew,
+        share: helpers?.share
       )
     )
     let (mailbox, post) = (mailboxes[index], post)
     return try DataThread(name: count == 1 ? "data-\(name)" : "data\(index)-\(name)") {
+      helpers?.begin()
       if var thread = loop.withLock({ $0.take() }) { thread.run() }
+      helpers?.end()
       post.post(.stop)
       for mail in mailbox.close() {
         if case .status(let continuation) = mail { continuation.resume(returning: nil) }

@@ -23,6 +23,8 @@ package struct NodeOptions: Hashable, Sendable {
   package var shards: Int?
   /// Through which proxies the coordination server and relays are reached.
   package var proxies = ProxySettings()
+  /// How many threads help each of them; nil for as many as suit the machine.
+  package var helpers: Int?
   /// By which services the gateway is asked to forward the port; none to leave it alone.
   package var portMapping = Set(MappingService.allCases)
   /// The numbers that routes, rules and packet marks carry.

@@ -24,7 +24,12 @@ final class TestNode: Sendable {
   let plane: DataPlane
   let log: EventLog
 
-  init(_ number: UInt8, shards: Int = 1, isSteeringWanted: Bool = true) throws {
+  init(
+    _ number: UInt8,
+    shards: Int = 1,
+    isSteeringWanted: Bool = true,
+    helpers: Int = 0
+  ) throws {
     var entropy = Entropy.system
     id = PeerID(Int64(number))
     key = NodePrivateKey.generate(using: &entropy)
@@ -36,6 +41,7 @@ final class TestNode: Sendable {
     v6 = IPAddress(high: 0xFD7A_115C_A1E0_0000, low: UInt64(number))
     var options = DataPlaneOptions(interfaceName: "tunnel0", nodeKey: key, discoKey: disco)
     (options.shards, options.isSteeringWanted) = (shards, isSteeringWanted)
+    options.helpers = helpers
     plane = try host.within { [options] in try DataPlane(options, logger: Logger(label: "test")) }
     log = EventLog(plane)
   }
@@ -44,9 +50,11 @@ final class TestNode: Sendable {
   static func pair(
     over family: IPAddress.Family = .v4,
     relays: RelayMap = RelayMap(),
-    shards: Int = 1
+    shards: Int = 1,
+    helpers: Int = 0
   ) async throws -> (TestNode, TestNode) {
-    let (one, two) = (try TestNode(1, shards: shards), try TestNode(2, shards: shards))
+    let one = try TestNode(1, shards: shards, helpers: helpers)
+    let two = try TestNode(2, shards: shards, helpers: helpers)
     one.host.wire(
       to: two.host,
       ["\(one.wireV4)/24", "\(one.wireV6)/64"],

@@ -89,6 +89,8 @@ int64_t chost_boot_nanoseconds(void);
 int chost_thread_start(const char *name, void (*body)(void *), void *context, uint64_t *thread);
 /// Waits for a thread to end.
 int chost_thread_join(uint64_t thread);
+/// Lets other threads have the processor first.
+void chost_thread_yield(void);
 /// Lets a thread end on its own.
 int chost_thread_detach(uint64_t thread);
 

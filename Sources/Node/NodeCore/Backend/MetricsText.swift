@@ -101,6 +101,10 @@ extension NodeBackend {
         "refused_trains", "Super-packets that the TUN interface did not take joined.",
         counters.trainsRefused
       ),
+      (
+        "helped_parts", "Parts of trains that helpers sealed and opened.",
+        counters.partsHelped
+      ),
     ]
     for (name, help, value) in numbers {
       let full = "martlet_data_plane_\(name)_total"

@@ -111,6 +111,8 @@ package actor NodeBackend {
     wanted.proxies = options.proxies
     wanted.shards =
       options.shards ?? DataPlaneOptions.defaultShards(cores: DataThread.processors)
+    wanted.helpers =
+      options.helpers ?? DataPlaneOptions.defaultHelpers(cores: DataThread.processors)
     wanted.backend = try Self.cipher(options.cipher, logger)
     let plane = try DataPlane(wanted, logger: logger)
     if plane.isPortSubstituted {
