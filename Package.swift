@@ -218,10 +218,17 @@ let groups: [(folder: String, modules: [Module])] = [
     "Servers",
     [
       Module(
+        "ACME",
+        on: [
+          "HTTPTransport", "HostConfiguration", "HostIO", "JSON", "Bytes", "Cryptography", "Timing",
+        ],
+        borrowing: [logging]
+      ),
+      Module(
         "RelayServer",
         on: [
-          "DERP", "STUN", "HTTPTransport", "HostIO", "HostConfiguration", "Keys", "Addressing",
-          "Bytes", "Timing", "Cryptography", "JSON",
+          "ACME", "DERP", "STUN", "HTTPTransport", "HostIO", "HostConfiguration", "Keys",
+          "Addressing", "Bytes", "Timing", "Cryptography", "JSON",
         ],
         borrowing: [logging]
       ),
@@ -299,7 +306,7 @@ let groups: [(folder: String, modules: [Module])] = [
         "martlet-derp",
         .executable,
         on: [
-          "CommandLine", "WithoutFoundation", "RelayServer", "DERP", "HTTPTransport",
+          "CommandLine", "WithoutFoundation", "RelayServer", "ACME", "DERP", "HTTPTransport",
           "HostIO", "Addressing", "Bytes",
         ],
         borrowing: [arguments, logging]

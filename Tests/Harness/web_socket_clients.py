@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients in a browser's way: DERP and the coordination protocol over WebSockets, by other people's libraries.
 
-Runs inside an environment that holds PACKAGES: `python web_socket_clients.py derp|control|admitted ARGUMENTS`.
+Runs inside an environment that holds PACKAGES: `python web_socket_clients.py derp|control|admitted|steady ARGUMENTS`.
 """
-import base64, json, os, ssl, struct, sys, urllib.parse, urllib.request
+import base64, json, os, ssl, struct, sys, time, urllib.parse, urllib.request
 
 PACKAGES = ("websockets==15.0.1", "pynacl==1.6.2", "noiseprotocol==0.3.1", "cryptography==50.0.2", "h2==4.4.1")
 MAGIC = b"DERP\xf0\x9f\x94\x91"
@@ -110,6 +110,20 @@ def admitted(url, secret):
         print("refused")
 
 
+def steady(url, end):
+    """Exchanges packets until a file appears; says how many."""
+    a, b = Relayed(url), Relayed(url)
+    print("connected", flush=True)
+    count = 0
+    while not os.path.exists(end) or count < 20:
+        packet = count.to_bytes(8, "big") * 100
+        a.say(4, b.key + packet)
+        assert b.packet() == (a.key, packet), count
+        count += 1
+        time.sleep(0.005)
+    print(count)
+
+
 def control(url, auth_key, hostname, secret=None):
     """Registers a node: Noise over a WebSocket, records, HTTP/2 in them."""
     from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
@@ -181,4 +195,4 @@ def control(url, auth_key, hostname, secret=None):
 
 
 if __name__ == "__main__":
-    {"derp": derp, "control": control, "admitted": admitted}[sys.argv[1]](*sys.argv[2:])
+    {"derp": derp, "control": control, "admitted": admitted, "steady": steady}[sys.argv[1]](*sys.argv[2:])

@@ -42,6 +42,39 @@ struct ServeFlags: ParsableArguments {
   var cert: String?
   @Option(help: ArgumentHelp("The private key of the certificate, in PEM.", valueName: "file"))
   var key: String?
+  @Option(
+    help: ArgumentHelp(
+      "Where the certificate comes from: manual, from --certdir/NAME.crt and .key, or letsencrypt, "
+        + "from an authority that proves --hostname at port 80; you accept its terms.",
+      valueName: "mode"
+    )
+  )
+  var certmode: String?
+  @Option(
+    help: ArgumentHelp(
+      "The directory of such certificates (certs in the directory of --state).",
+      valueName: "directory"
+    )
+  )
+  var certdir: String?
+  @Option(
+    help: ArgumentHelp(
+      "Where the authority writes to when something is wrong.",
+      valueName: "address"
+    )
+  )
+  var acmeEmail: String?
+  @Option(
+    help: ArgumentHelp("The directory of another authority than Let's Encrypt.", valueName: "url")
+  )
+  var acmeUrl: String?
+  @Option(
+    help: ArgumentHelp(
+      "Certificates in PEM that vouch for that authority's own address.",
+      valueName: "file"
+    )
+  )
+  var acmeCa: String?
   @Option(help: .yesNo("Make a certificate; the relay map must carry the hash that is printed."))
   var selfSigned: Bool?
   @Option(help: .yesNo("Speak without TLS, behind a proxy that adds it."))

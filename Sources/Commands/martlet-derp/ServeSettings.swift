@@ -30,14 +30,14 @@ struct ServeSettings {
       ),
       settings
     )
-    let plainListen = try Self.plainListen(flags, beside: listen, &settings)
+    let named = try Self.plainListen(flags, beside: listen, &settings)
     let stunPort = try settings.value("stun-port", flags.stunPort, default: 3478)
     let answersSTUN = try settings.value("stun", flags.stun, default: true)
     let relays = try settings.value("derp", flags.derp, default: true)
     let home = try Self.home(flags, &settings)
     let hostname = try settings.value("hostname", flags.hostname, default: "")
-    let certificate = try Self.certificate(flags, isTrial: isTrial, &settings)
     let state = try settings.value("state", flags.state, default: "/var/lib/martlet-derp")
+    let certificate = try Self.certificate(flags, hostname, state, isTrial: isTrial, &settings)
     let verifier = try Self.verifier(flags, &settings)
     let limits = try Limits(flags, &settings)
     let connections = try settings.value(
@@ -74,7 +74,8 @@ struct ServeSettings {
     var options = RelayOptions(
       listen: listen,
       stun: answersSTUN ? try Self.stun(stunPort, beside: listen, settings) : [],
-      plainListen: plainListen,
+      plainListen: certificate.needsPlainHTTP && named.isEmpty
+        ? listen.map { Endpoint($0.address, port: 80) } : named,
       hostname: hostname.isEmpty ? first.address.description : hostname,
       certificate: certificate,
       stateDirectory: isTrial ? nil : state,
@@ -90,32 +91,6 @@ struct ServeSettings {
     (options.meshKey, options.meshPeers) = (meshKey, meshPeers)
     rateFile = limits.rateFile
     self.options = options
-  }
-
-  private static func certificate(
-    _ flags: ServeFlags,
-    isTrial: Bool,
-    _ settings: inout Settings
-  ) throws(CommandError) -> RelayOptions.Certificate {
-    let chain = try settings.value("cert", flags.cert, default: "")
-    let key = try settings.value("key", flags.key, default: "")
-    let isSelfSigned = try settings.value("self-signed", flags.selfSigned, default: false)
-    let isPlain = try settings.value("plain", flags.plain, default: isTrial)
-    guard chain.isEmpty == key.isEmpty else {
-      throw CommandError("--cert and --key belong together: give both", code: .configuration)
-    }
-    let choices = [!chain.isEmpty, isSelfSigned, isPlain]
-    guard choices.count(where: { $0 }) == 1 else {
-      throw CommandError(
-        choices.contains(true)
-          ? "--cert, --self-signed and --plain exclude each other"
-          : "the relay has no certificate",
-        hint: "Give --cert FILE --key FILE, or --self-signed --hostname NAME, or --plain.",
-        code: .configuration
-      )
-    }
-    if !chain.isEmpty { return .files(certificate: chain, key: key) }
-    return isSelfSigned ? .selfSigned : .none
   }
 
   static func endpoints(

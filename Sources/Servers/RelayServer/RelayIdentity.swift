@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ACME
 import Cryptography
 import DERP
 import HTTPTransport
@@ -33,6 +34,8 @@ struct RelayIdentity: Sendable {
     case nothing
     case files(certificate: String, key: String)
     case own(SelfSignedCertificate)
+    /// Until an authority gave one, there is one of our own that nobody trusts.
+    case managed(ManagedCertificate, until: SelfSignedCertificate)
   }
 
   let key: NodePrivateKey
@@ -46,6 +49,11 @@ struct RelayIdentity: Sendable {
       switch options.certificate {
       case .none: .nothing
       case .files(let certificate, let key): .files(certificate: certificate, key: key)
+      case .managed(let acme):
+        .managed(
+          try ManagedCertificate(acme, logger: logger),
+          until: try SelfSignedCertificate(for: options.hostname, at: wallClock())
+        )
       case .selfSigned: .own(try Self.certificate(for: options.hostname, in: store, logger))
       }
     tls = try Self.settings(source, key.publicKey)
@@ -54,6 +62,11 @@ struct RelayIdentity: Sendable {
   /// Whether clients must be told the hash of the certificate.
   var isPinned: Bool {
     if case .own = source { true } else { false }
+  }
+
+  /// The certificate that an authority gives, where there is one.
+  var managed: ManagedCertificate? {
+    if case .managed(let certificate, _) = source { certificate } else { nil }
   }
 
   /// Looks at the certificate files again, and introduces the key afresh.
@@ -75,6 +88,18 @@ struct RelayIdentity: Sendable {
       return try TLSServerSettings(
         certificateFile: certificate,
         keyFile: key,
+        followedBy: [introduction]
+      )
+    case .managed(let managed, let own):
+      guard let pair = managed.current else {
+        return try TLSServerSettings(
+          certificatesDER: [own.certificateDER, introduction],
+          keyDER: own.keyDER
+        )
+      }
+      return try TLSServerSettings(
+        certificatePEM: pair.chain,
+        keyPEM: pair.key,
         followedBy: [introduction]
       )
     case .own(let own):

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ACME
 package import Addressing
 package import DERP
 package import Keys
@@ -10,6 +11,8 @@ package struct RelayOptions: Sendable {
   package enum Certificate: Hashable, Sendable {
     /// Files in PEM: the certificate with its chain, and the key.
     case files(certificate: String, key: String)
+    /// One that an authority gives and that is renewed before it ends.
+    case managed(ACMEOptions)
     /// One of its own, kept in the state directory; clients must be told its hash.
     case selfSigned
     /// None: plain HTTP, for tests and behind a proxy that speaks TLS.

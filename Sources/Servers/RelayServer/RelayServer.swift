@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ACME
 package import Addressing
 import Bytes
 import Cryptography
@@ -20,6 +21,7 @@ package final class RelayServer: Sendable {
     var stun: [DatagramResponder] = []
     var ticking: Task<Void, Never>?
     var meshing: [Task<Void, Never>] = []
+    var renewing: Task<Void, Never>?
   }
 
   let options: RelayOptions
@@ -134,6 +136,9 @@ package final class RelayServer: Sendable {
     let ticking = Task { [self] in await tick() }
     running.withLock { $0.ticking = ticking }
     for peer in options.meshPeers { mesh(with: peer) }
+    guard let managed = identity.managed else { return }
+    let renewing = Task { [self] in await managed.run { self.renewCertificates() } }
+    running.withLock { $0.renewing = renewing }
   }
 
   /// Connects to another relay of the mesh, and does so again whenever the connection ends.
@@ -260,6 +265,7 @@ package final class RelayServer: Sendable {
       return running
     }
     stopped.ticking?.cancel()
+    stopped.renewing?.cancel()
     for task in stopped.meshing { task.cancel() }
     for task in stopped.meshing { await task.value }
     for server in stopped.servers + stopped.plain { await server.stopAccepting() }
@@ -286,6 +292,13 @@ package final class RelayServer: Sendable {
   private func answerPlainly(_ request: HTTPRequest) -> HTTPResponse {
     let path = RelayPages.path(of: request)
     if RelayDebugPages.holds(path) { return debugPages.answer(request, path) }
+    if let page = identity.managed?.challenges.page(at: path) {
+      return HTTPResponse(
+        status: 200,
+        headers: ["Content-Type": "application/octet-stream"],
+        body: .bytes(Array(page.utf8))
+      )
+    }
     guard identity.tls != nil, !RelayPages.isPlain(path), let port = derpPort else {
       return RelayPages.answer(request, home: options.home)
     }

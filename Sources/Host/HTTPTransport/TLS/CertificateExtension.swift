@@ -38,7 +38,7 @@ struct CertificateExtension: Hashable {
   }
 
   /// A host name, or an address.
-  private static func name(_ host: String) throws(HTTPTransportError) -> [UInt8] {
+  static func name(_ host: String) throws(HTTPTransportError) -> [UInt8] {
     if let address = IPAddress(host) { return element(0x87, Array(address.bytes)) }
     guard host.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
       throw HTTPTransportError(.malformed, "a certificate cannot be for the host name \(host)")
@@ -47,7 +47,7 @@ struct CertificateExtension: Hashable {
   }
 
   /// A tag, how many bytes follow, and the bytes.
-  private static func element(_ tag: UInt8, _ contents: [UInt8]) -> [UInt8] {
+  static func element(_ tag: UInt8, _ contents: [UInt8]) -> [UInt8] {
     var length: [UInt8] = [UInt8(truncatingIfNeeded: contents.count)]
     if contents.count > 0x7F {
       var rest = contents.count >> 8

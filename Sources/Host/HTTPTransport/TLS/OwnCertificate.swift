@@ -209,10 +209,10 @@ extension OwnCertificate {
 // MARK: - Reading and writing
 
 extension OwnCertificate {
-  private typealias Channel = OpaquePointer
+  typealias Channel = OpaquePointer
 
   /// What `write` puts into a buffer.
-  private static func written(
+  static func written(
     _ write: (Channel) -> Int32
   ) throws(HTTPTransportError) -> [UInt8] {
     // SAFETY: the buffer is freed, and wiped, at the end; what it holds is copied before.
@@ -225,7 +225,7 @@ extension OwnCertificate {
   }
 
   /// What `parse` finds first in a text.
-  private static func read(
+  static func read(
     _ text: String,
     _ parse: (Channel) -> OpaquePointer?
   ) throws(HTTPTransportError) -> OpaquePointer {
@@ -242,21 +242,21 @@ extension OwnCertificate {
 }
 
 /// What a call made; it returns nil when it did not.
-private func made<Value>(_ value: Value?) throws(HTTPTransportError) -> Value {
+func made<Value>(_ value: Value?) throws(HTTPTransportError) -> Value {
   if let value { return value }
   ERR_clear_error()
   throw .certificate
 }
 
 /// What a call says that returns 1 for success.
-private func done(_ status: Int32) throws(HTTPTransportError) {
+func done(_ status: Int32) throws(HTTPTransportError) {
   if status == 1 { return }
   ERR_clear_error()
   throw .certificate
 }
 
 extension HTTPTransportError {
-  fileprivate static var certificate: HTTPTransportError {
+  static var certificate: HTTPTransportError {
     HTTPTransportError(.system, "the certificate cannot be made")
   }
 }

@@ -5,6 +5,7 @@ import Cryptography
 import NIOCore
 import NIOSSL
 import Synchronization
+package import Timing
 
 /// Whom a client of TLS trusts.
 package enum TLSClientSettings: Hashable, Sendable {
@@ -169,11 +170,29 @@ package struct TLSServerSettings: Sendable {
     }
   }
 
-  /// From PEM texts.
-  package init(certificatePEM: String, keyPEM: String) throws(HTTPTransportError) {
+  /// When the first certificate in a PEM text is valid; nil where there is none.
+  package static func validity(ofChain pem: String) -> Range<Timestamp>? {
+    // A text without certificates says nothing of when.
+    guard let leaf = try? NIOSSLCertificate.fromPEMBytes(Array(pem.utf8)).first,
+      leaf.notValidBefore <= leaf.notValidAfter
+    else { return nil }
+    return Timestamp(
+      seconds: Int64(leaf.notValidBefore)
+    )..<Timestamp(
+      seconds: Int64(leaf.notValidAfter)
+    )
+  }
+
+  /// From PEM texts; `more` are certificates in DER that are shown after the chain.
+  package init(
+    certificatePEM: String,
+    keyPEM: String,
+    followedBy more: [[UInt8]] = []
+  ) throws(HTTPTransportError) {
     do {
+      let added = try more.map { try NIOSSLCertificate(bytes: $0, format: .der) }
       try self.init(
-        certificates: NIOSSLCertificate.fromPEMBytes(Array(certificatePEM.utf8)),
+        certificates: NIOSSLCertificate.fromPEMBytes(Array(certificatePEM.utf8)) + added,
         key: NIOSSLPrivateKey(bytes: Array(keyPEM.utf8), format: .pem)
       )
     } catch {
