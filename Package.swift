@@ -317,6 +317,7 @@ let groups: [(folder: String, modules: [Module])] = [
         on: [
           "CommandLine", "CoordinationServer", "CoordinationStore", "Coordination", "RelayServer",
           "ControlProtocol", "HTTPTransport", "JSON", "Addressing", "Keys", "Timing", "Bytes",
+          "Cryptography",
         ],
         borrowing: [arguments, logging]
       ),

@@ -53,7 +53,9 @@ package func maskingKeys(_ text: String) -> String {
   return String(decoding: masked, as: UTF8.self)
 }
 
-private let keyMarkers = ["skey-", "martlet-auth-"].map { Array($0.utf8) }
+private let keyMarkers = [
+  "skey-", "martlet-auth-", "martlet-api-", "martlet-client-", "martlet-token-",
+].map { Array($0.utf8) }
 
 private func isKeyCharacter(_ character: UInt8) -> Bool {
   switch character {

@@ -42,7 +42,7 @@ struct AdminClient {
         method,
         to: .unix(path: self.path),
         host: "martlet-control",
-        path: "/api/v1/" + path,
+        path: path.hasPrefix("/") ? path : "/api/v1/" + path,
         headers: ["Content-Type": "application/json"],
         body: body
       )

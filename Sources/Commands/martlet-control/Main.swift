@@ -10,7 +10,7 @@ struct MartletControl: ParsableCommand {
     commandName: "martlet-control",
     abstract: "Coordinates a private network: who is in it, and who may reach whom.",
     discussion: """
-      'serve' runs the server, 'policy eval' needs none. Every other subcommand speaks to the running server over its socket, \
+      'serve' runs the server; 'policy eval', 'restore', 'import' and 'openapi' need none. Every other subcommand speaks to the running server over its socket, \
       which only root and the server's own user may use. Flags that take true|false mean true when \
       they stand alone.
 
@@ -20,7 +20,9 @@ struct MartletControl: ParsableCommand {
     version: Version.long,
     subcommands: [
       ServeCommand.self, UsersCommand.self, NodesCommand.self, PreAuthKeysCommand.self,
-      AuthCommand.self, PolicyCommand.self, AuditCommand.self, VersionCommand.self,
+      AuthCommand.self, PolicyCommand.self, APIKeysCommand.self, OAuthClientsCommand.self,
+      WebhooksCommand.self, BackupCommand.self, RestoreCommand.self, ImportCommand.self,
+      AuditCommand.self, OpenAPICommand.self, VersionCommand.self,
     ]
   )
 

@@ -75,6 +75,7 @@ enum Serve {
         "the identity provider is asked without encryption: who reads along can log in as anybody"
       )
     }
+    options.metricsListen = settings.metricsListen
     if !settings.policy.isEmpty { options.policy = PolicyText.file(settings.policy) }
     let server = try await ControlServer(options, state: state, logger: logger)
     do {

@@ -20,6 +20,14 @@ struct ServeFlags: ParsableArguments {
   var listen: [String]?
   @Option(
     help: ArgumentHelp(
+      "Where Prometheus may fetch /metrics, several with commas between them (nowhere).",
+      valueName: "address:port"
+    ),
+    transform: settingValue
+  )
+  var metricsListen: [String]?
+  @Option(
+    help: ArgumentHelp(
       "The address that clients are told: http://203.0.113.1:8080; required.",
       valueName: "url"
     )

@@ -12,6 +12,8 @@ import Logging
 /// What `serve` was told, checked.
 struct ServeSettings {
   var listen: [Endpoint]
+  /// Where counters are told to whoever asks.
+  var metricsListen: [Endpoint]
   var socket: String
   var state: String
   var tls: TLSServerSettings?
@@ -46,6 +48,7 @@ struct ServeSettings {
       defaultFile: "/etc/martlet/control.json"
     )
     let listen = try settings.value("listen", flags.listen, default: ["0.0.0.0:8080"])
+    let metrics = try settings.value("metrics-listen", flags.metricsListen, default: [])
     self.socket = try settings.value("socket", socket, default: AdminSocket.path)
     state = try settings.value("state", flags.state, default: "/var/lib/martlet/control")
     let url = try settings.value("url", flags.url, default: "")
@@ -69,7 +72,8 @@ struct ServeSettings {
     try settings.finish()
 
     let place = try ServerURL(url)
-    self.listen = try Self.endpoints(listen, settings)
+    self.listen = try Self.endpoints(listen, "listen", settings)
+    metricsListen = metrics.isEmpty ? [] : try Self.endpoints(metrics, "metrics-listen", settings)
     tls = try Self.pair(chain, key, "--tls-cert and --tls-key").map { pair throws(CommandError) in
       try Self.tls(pair)
     }
@@ -134,13 +138,14 @@ struct ServeSettings {
 
   private static func endpoints(
     _ texts: [String],
+    _ name: String,
     _ settings: Settings
   ) throws(CommandError) -> [Endpoint] {
     var endpoints: [Endpoint] = []
     for text in texts {
       guard let endpoint = Endpoint(text.hasPrefix(":") ? "0.0.0.0" + text : text) else {
         throw settings.wrong(
-          "listen",
+          name,
           "has to be like 0.0.0.0:8080 or [::]:8080, not \"\(text)\""
         )
       }

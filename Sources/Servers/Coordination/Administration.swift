@@ -329,6 +329,16 @@ extension Tailnet {
 // MARK: - Audit
 
 extension Tailnet {
+  /// Notes that everything was copied.
+  package func noteBackup(
+    to path: String,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) {
+    audit(actor, "server.backup", NodeName.printable(path), "", at: now, into: &effects)
+  }
+
   func audit(
     _ actor: String,
     _ action: String,

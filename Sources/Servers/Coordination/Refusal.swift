@@ -10,6 +10,8 @@ package struct Refusal: Error, Hashable, Sendable, CustomStringConvertible {
     case invalid
     /// What the act asks for collides with something that exists.
     case conflict
+    /// What it is about was changed meanwhile.
+    case stale
     /// A bound is reached.
     case exhausted
     /// Whoever asks may not.

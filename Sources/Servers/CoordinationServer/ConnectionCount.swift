@@ -17,6 +17,9 @@ final class ConnectionCount: Sendable {
   /// How many are connected.
   var open: Int { state.withLock { $0.open } }
 
+  /// How many were turned away.
+  var refused: Int { state.withLock { $0.refused } }
+
   /// Whether one more may come; when not, it is counted as refused.
   var hasRoom: Bool {
     state.withLock { state in

@@ -25,6 +25,7 @@ package final class ControlServer: Sendable {
   private let doors: [HTTPServer]
   private let socketPath: String
   private let ticking: Task<Void, Never>
+  private let telling: Task<Void, Never>
 
   /// How many machines are connected.
   package var connectedMachines: Int { connections.open }
@@ -59,8 +60,17 @@ package final class ControlServer: Sendable {
     await Self.adopt(options.policy, in: coordinator, logger)
     let connections = ConnectionCount(maximum: options.maximumMachines)
     self.connections = connections
-    let admin = AdminEndpoint(coordinator: coordinator, logger: logger, ownUser: geteuid())
     let logins = try await Self.desk(options, for: coordinator, clock: clock, logger: logger)
+    let api = APIDoor(coordinator: coordinator, logger: logger, version: options.version)
+    let metrics = Metrics(coordinator: coordinator, connections: connections, api: api)
+    let admin = AdminEndpoint(
+      coordinator: coordinator,
+      logger: logger,
+      door: api,
+      backUp: { [store] in try await Backup.make(of: state, store: store, to: $0) },
+      metrics: metrics,
+      ownUser: geteuid()
+    )
     let entrance = PublicEndpoint(
       coordinator: coordinator,
       key: key,
@@ -71,11 +81,13 @@ package final class ControlServer: Sendable {
         logger: logger,
         turnstile: Turnstile(places: 4)
       ),
-      logins: logins
+      logins: logins,
+      api: api
     )
     var limits = HTTPLimits()
     limits.maximumConnections = options.maximumMachines
-    limits.maximumBodyBytes = 16 * 1024
+    // A policy is the largest of what programs send; larger ones go through the socket.
+    limits.maximumBodyBytes = 256 * 1024
     let machines = try await HTTPServer.start(
       on: options.listen.map { .tcp($0) },
       tls: options.tls,
@@ -89,11 +101,21 @@ package final class ControlServer: Sendable {
         on: [.unix(path: options.socketPath, mode: 0o600)],
         limits: limits
       ) { await admin.answer($0) }
-      doors = [machines, administrators]
+      var counters: [HTTPServer] = []
+      if !options.metricsListen.isEmpty {
+        counters.append(
+          try await HTTPServer.start(on: options.metricsListen.map { .tcp($0) }, limits: limits) {
+            await metrics.answer($0)
+          }
+        )
+      }
+      doors = [machines, administrators] + counters
     } catch {
       await machines.shutdown()
       throw error
     }
+    let sender = WebhookSender(logger: logger)
+    telling = Task { await sender.run(coordinator.webhookDeliveries) }
     ticking = Task {
       while !Task.isCancelled {
         await coordinator.tick()
@@ -205,6 +227,7 @@ package final class ControlServer: Sendable {
   /// Ends every connection and lets go of the state, with everything written.
   package func shutDown() async {
     ticking.cancel()
+    telling.cancel()
     await coordinator.shutDown()
     for door in doors { await door.shutdown() }
     await store.close()

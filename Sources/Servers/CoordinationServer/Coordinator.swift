@@ -29,6 +29,9 @@ package actor Coordinator {
   private(set) var tailnet: Tailnet
   private var queue: [QueuedEvent] = []
   private var isWriting = false
+  /// How many transactions were written, and how many the store refused.
+  private(set) var commits = 0
+  private(set) var refusedCommits = 0
   private var trouble: StoreError?
   /// The number of the youngest change that streams may be told of.
   private(set) var published: Int64
@@ -38,6 +41,12 @@ package actor Coordinator {
   private let lostKeyContinuation: AsyncStream<NodeKey>.Continuation
   /// How many may wait to be read; a relay asks at every connection anyhow.
   static let maximumLostKeys = 4096
+
+  /// What webhooks are to be told, as it happens.
+  nonisolated let webhookDeliveries: AsyncStream<WebhookDelivery>
+  private let webhookContinuation: AsyncStream<WebhookDelivery>.Continuation
+  /// How many messages to webhooks were dropped because too many waited.
+  private(set) var droppedDeliveries = 0
 
   private var loginWaiters: [LoginID: [AsyncStream<Void>.Continuation]] = [:]
   var streams = MapStreams()
@@ -70,9 +79,22 @@ package actor Coordinator {
     (lostKeys, lostKeyContinuation) = AsyncStream.makeStream(
       bufferingPolicy: .bufferingNewest(Self.maximumLostKeys)
     )
+    (webhookDeliveries, webhookContinuation) = AsyncStream.makeStream(
+      bufferingPolicy: .bufferingOldest(WebhookSender.maximumWaiting)
+    )
     let records = try await store.load(tailnetID)
     tailnet = Tailnet(id: tailnetID, options: options, records: records, at: clock())
     published = tailnet.changes.head
+  }
+
+  /// How many events wait for the store.
+  var waiting: Int { queue.count }
+
+  /// Writes down that everything was copied.
+  func noteBackup(to path: String, by actor: String) async throws {
+    try await perform { tailnet, now, _, effects in
+      tailnet.noteBackup(to: path, by: actor, at: now, into: &effects)
+    }
   }
 
   /// What the clock reads now.
@@ -135,6 +157,7 @@ package actor Coordinator {
   package func shutDown() async {
     flushTask?.cancel()
     lostKeyContinuation.finish()
+    webhookContinuation.finish()
     streams.endAll()
     for waiters in loginWaiters.values { for waiter in waiters { waiter.finish() } }
     loginWaiters = [:]
@@ -182,6 +205,7 @@ package actor Coordinator {
         await recover(from: error, refusing: batch)
         continue
       }
+      commits += 1
       for event in batch {
         finish(event.effects, head: event.head)
         event.answer?.resume(returning: nil)
@@ -193,6 +217,7 @@ package actor Coordinator {
   /// Goes back to what the store has, refusing what it did not take.
   private func recover(from error: StoreError, refusing batch: [QueuedEvent]) async {
     trouble = error
+    refusedCommits += 1
     logger.error("the store refused a write", metadata: ["reason": "\(error)"])
     for event in batch { event.answer?.resume(returning: error) }
     var backoff = Backoff()
@@ -220,9 +245,26 @@ package actor Coordinator {
     for id in effects.endedStreams { streams.end(of: id, except: tailnet.nodes[id]?.nodeKey) }
     for id in effects.settledLogins { wakeWaiters(of: id) }
     for key in effects.lostKeys { lostKeyContinuation.yield(key) }
+    if !tailnet.webhooks.isEmpty { tellWebhooks(effects) }
     guard head > published else { return }
     published = head
     scheduleFlush()
+  }
+
+  /// Has webhooks told of what has been written down.
+  private func tellWebhooks(_ effects: Effects) {
+    for case .audit(let entry) in effects.mutations {
+      guard let event = WebhookEvent(entry) else { continue }
+      for webhook in tailnet.webhooks.values.sorted(by: { $0.id < $1.id }) {
+        // A trial is for the one that is tried.
+        let isMeant =
+          event.event == .test
+          ? entry.subject == "webhook \(webhook.id)" : webhook.events.contains(event.event)
+        guard isMeant else { continue }
+        let delivery = WebhookDelivery(webhook: webhook, event: event, domain: options.domain)
+        if case .dropped = webhookContinuation.yield(delivery) { droppedDeliveries += 1 }
+      }
+    }
   }
 
   // MARK: Time

@@ -16,11 +16,13 @@ struct MachineEndpoint: Sendable {
   let coordinator: Coordinator
   let logger: Logger
   let turnstile: Turnstile
+  /// How much nodes may report at a time.
+  let reports = RefusalBudget()
 
   /// Requests of the protocol that this server does not serve yet.
   private static let absent: Set<String> = [
-    "/machine/set-dns", "/machine/id-token", "/machine/audit-log",
-    "/machine/feature/query", "/machine/whoami", "/machine/c2n", "/machine/webclient/init",
+    "/machine/set-dns", "/machine/id-token",
+    "/machine/c2n", "/machine/webclient/init",
     "/machine/webclient/wait", "/machine/tka",
   ]
 
@@ -78,6 +80,11 @@ struct MachineEndpoint: Sendable {
     case (_, "/machine/set-device-attr"):
       return Answer.text(405, "Only PATCH is answered here.")
     case (_, "/machine/update-health"): return Answer.empty(204)
+    case ("GET", "/machine/whoami"): return await whoAmI(machine)
+    case ("POST", "/machine/audit-log"): return await auditLog(request.body, from: machine)
+    case ("POST", "/machine/feature/query"): return await queryFeature(request.body, from: machine)
+    case (_, "/machine/whoami"), (_, "/machine/audit-log"), (_, "/machine/feature/query"):
+      return Answer.text(405, "This is answered to another method.")
     case (_, let path) where Self.absent.contains { path == $0 || path.hasPrefix($0 + "/") }:
       return Answer.text(501, "This server does not serve \(NodeName.printable(path)).")
     default: return Answer.text(404, "There is nothing here.")
@@ -267,7 +274,7 @@ struct MachineEndpoint: Sendable {
     } catch { return unavailable(error) }
   }
 
-  private func unavailable(_ error: any Error) -> HTTPResponse {
+  func unavailable(_ error: any Error) -> HTTPResponse {
     // The machine went away while it waited; nobody is left to be answered.
     if error is CancellationError { return Answer.empty(503) }
     logger.warning("a request failed", metadata: ["reason": "\(error)"])

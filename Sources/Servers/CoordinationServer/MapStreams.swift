@@ -93,6 +93,8 @@ struct MapStreams {
   private var frames: [MapRange: Task<[UInt8], Never>] = [:]
   /// Ranges that mean nothing to those whom they do not concern themselves.
   private var silences: Set<MapRange> = []
+  /// How many messages streams were given.
+  private(set) var messages = 0
   /// How many streams were ended because their reader was too slow.
   private(set) var dropped = 0
 
@@ -187,6 +189,7 @@ struct MapStreams {
     at now: Instant,
     using entropy: inout Entropy
   ) {
+    messages += 1
     positions[id]?.cursor = number
     positions[id]?.writing = now
     positions[id]?.keepAlive = Self.nextKeepAlive(after: now, using: &entropy)

@@ -20,6 +20,7 @@ struct PublicEndpoint: Sendable {
   let machines: MachineEndpoint
   /// Leads people through their identity provider; nil where there is none.
   let logins: LoginDesk?
+  let api: APIDoor
 
   func answer(_ request: HTTPRequest) async -> HTTPResponse {
     guard let target = RequestTarget(request.path) else {
@@ -32,6 +33,7 @@ struct PublicEndpoint: Sendable {
     if request.method == "POST", let logins, let id = confirmation(target) {
       return await logins.confirm(id, request)
     }
+    if APIDoor.isAPI(target.path) { return await api.answer(request) }
     guard request.method == "GET" || request.method == "HEAD" else {
       return Answer.text(405, "Only GET is answered here.")
     }

@@ -30,6 +30,15 @@ enum Answer {
     _ bytes: [UInt8],
     _ more: (String, String)...
   ) -> HTTPResponse {
+    Self.bytes(status, type, bytes, more)
+  }
+
+  static func bytes(
+    _ status: Int,
+    _ type: String?,
+    _ bytes: [UInt8],
+    _ more: [(String, String)]
+  ) -> HTTPResponse {
     HTTPResponse(status: status, headers: headers(type, more), body: .bytes(bytes))
   }
 

@@ -22,6 +22,8 @@ package struct ServerOptions: Sendable {
   package var policy: PolicyFile?
   /// Who says who people are; nil where an administrator lets machines in.
   package var identityProvider: IdentityProviderOptions?
+  /// Where counters are told to whoever asks; nowhere, unless said.
+  package var metricsListen: [Endpoint] = []
   /// How many machines may be connected.
   package var maximumMachines = 20_000
 

@@ -20,7 +20,7 @@ package final class SQLiteStore: Store {
   /// How many entries of the audit are kept.
   static let maximumAudit = 1_000_000
 
-  private let queue: DatabaseQueue
+  let queue: DatabaseQueue
   private let path: String
 
   /// Opens the file at `path`, making it when it is not there, and brings its tables up to date.
@@ -136,11 +136,23 @@ package final class SQLiteStore: Store {
           + "knows \(Schema.version)). Install that version again, or restore a backup."
       )
     }
+    if version > 0, version < Schema.version { try keep(queue, of: version, beside: path) }
     for (index, statements) in Schema.steps.enumerated().dropFirst(version) {
       try queue.write { database in
         for statement in statements { try database.execute(sql: statement) }
         try database.execute(sql: "PRAGMA user_version = \(index + 1)")
       }
+    }
+  }
+
+  /// Copies the database as an older program left it, for whoever wants that one back.
+  private static func keep(_ queue: DatabaseQueue, of version: Int, beside path: String) throws {
+    let copy = path + ".version-\(version)"
+    // What an upgrade left that did not come to its end.
+    try? FileManager.default.removeItem(atPath: copy)
+    try queue.vacuum(into: copy)
+    guard unsafe chmod(copy, 0o600) == 0 else {
+      throw StoreError(.inaccessible, "Cannot protect \(copy).")
     }
   }
 
@@ -169,7 +181,7 @@ package final class SQLiteStore: Store {
     )
   }
 
-  private static func explained(_ error: any Error, _ path: String) -> StoreError {
+  static func explained(_ error: any Error, _ path: String) -> StoreError {
     if let error = error as? StoreError { return error }
     guard let error = error as? DatabaseError else {
       return StoreError(.failed, "The database \(path) failed: \(error)")

@@ -104,8 +104,11 @@ package final class StateDirectory: Sendable {
   /// Moves a file out of the way, content and all, with what SQLite keeps beside it.
   ///
   /// - Returns: Where it is now.
-  package func setAside(_ name: String) throws(StoreError) -> String {
-    let free = (1...Int.max).lazy.map { "\(name).damaged-\($0)" }
+  package func setAside(
+    _ name: String,
+    as what: String = "damaged"
+  ) throws(StoreError) -> String {
+    let free = (1...Int.max).lazy.map { "\(name).\(what)-\($0)" }
       .first { unsafe access(self.file($0), F_OK) != 0 }
     guard let free, unsafe rename(file(name), file(free)) == 0 else {
       throw Self.cannot("set aside", file(name))

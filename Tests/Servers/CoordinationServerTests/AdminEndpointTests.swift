@@ -15,9 +15,18 @@ struct AdminEndpointTests {
   @Test("Nobody but root and the server's own user may use it", arguments: [1, 33, 1000, 65_534])
   func strangers(user: UInt32) async throws {
     try await TestServer.run { server in
+      let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+      let door = APIDoor(coordinator: server.coordinator, logger: logger, version: "test")
       let endpoint = AdminEndpoint(
         coordinator: server.coordinator,
-        logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+        logger: logger,
+        door: door,
+        backUp: { _ in [] },
+        metrics: Metrics(
+          coordinator: server.coordinator,
+          connections: ConnectionCount(maximum: 1),
+          api: door
+        ),
         ownUser: 500
       )
       func status(_ credentials: PeerCredentials?) async -> Int {
@@ -92,7 +101,7 @@ struct AdminEndpointTests {
       ("POST", "preauthkey", #"{"aclTags":["tag:a"],"expiration":"soon"}"#, 400),
       ("POST", "preauthkey", #"{"aclTags":["tag:a"],"expiration":"2001-01-01T00:00:00Z"}"#, 400),
       ("POST", "preauthkey/expire", #"{"id":"x"}"#, 400), ("DELETE", "preauthkey?id=7", "", 404),
-      ("POST", "auth/approve", #"{"authId":"x"}"#, 400), ("PATCH", "node", "", 404),
+      ("POST", "auth/approve", #"{"authId":"x"}"#, 400), ("PATCH", "node", "", 405),
       ("GET", "nothing", "", 404),
       ("POST", "node", #"{"name":"a","nodeKey":"x"}"#, 400),
     ]

@@ -31,9 +31,10 @@ struct ControlServerTests {
       #expect(try await server.get("/version").2.contains("test"))
       #expect(try await server.get("/nowhere").0 == 404)
       #expect(try await server.get("/key?v=138", method: "DELETE").0 == 405)
-      for path in ["/api/v1/user", "/machine/register", "/machine/map"] {
+      for path in ["/machine/register", "/machine/map", "/api/v1/nothing", "/metrics"] {
         #expect(try await server.get(path).0 == 404, "\(path)")
       }
+      #expect(try await server.get("/api/v1/user").0 == 401)
     }
   }
 
@@ -295,7 +296,7 @@ struct ControlServerTests {
     try await TestServer.run { server in
       let client = try await server.client()
       for path in [
-        "set-dns", "id-token", "tka/init/begin", "feature/query", "webclient/init/1/to/2",
+        "set-dns", "id-token", "tka/init/begin", "c2n", "webclient/init/1/to/2",
       ] {
         let (status, body) = try await client.call("/machine/" + path)
         #expect(status == 501 && body.count > 10, "\(path)")

@@ -16,6 +16,12 @@ internal import Timing
 struct AdminEndpoint: Sendable {
   let coordinator: Coordinator
   let logger: Logger
+  /// Answers what the command line does not ask for in a form of its own.
+  let door: APIDoor
+  /// Copies everything that is kept into a directory.
+  let backUp: @Sendable (String) async throws -> [String]
+  /// Where counters are told.
+  let metrics: Metrics
   /// The user that this server runs as; root may always.
   let ownUser: UInt32
 
@@ -33,6 +39,10 @@ struct AdminEndpoint: Sendable {
     guard let target = RequestTarget(request.path) else {
       return problem(400, "The address of the request cannot be read.")
     }
+    if target.path == "/metrics" { return await metrics.answer() }
+    guard target.path.hasPrefix("/api/v1/") else {
+      return await door.answer(request, local: .local(user: user))
+    }
     var body = JSONValue.null
     if !request.body.isEmpty {
       do {
@@ -48,7 +58,7 @@ struct AdminEndpoint: Sendable {
     )
     do {
       guard let result = try await route(request.method, target.segments.map(String.init), call)
-      else { return problem(404, "There is nothing here.") }
+      else { return await door.answer(request, local: .local(user: user)) }
       return Answer.json(200, result.json)
     } catch let refusal as Refusal {
       return problem(refusal.status, refusal.message)
@@ -71,6 +81,11 @@ struct AdminEndpoint: Sendable {
     case "preauthkey": return try await call.keys(method, rest)
     case "auth": return try await call.logins(method, rest)
     case "policy": return try await call.policy(method, rest)
+    case "backup" where method == "POST" && rest.isEmpty:
+      let path = try call.body.required("path")
+      let files = try await backUp(path)
+      try await coordinator.noteBackup(to: path, by: call.actor)
+      return ["path": .string(path), "files": .array(files.map { .string($0) })]
     case "audit" where method == "GET" && rest.isEmpty: return try await call.audit()
     case "health" where method == "GET" && rest.isEmpty:
       try await coordinator.check()
@@ -102,6 +117,7 @@ extension Refusal {
     case .conflict: 409
     case .exhausted: 507
     case .forbidden: 403
+    case .stale: 412
     }
   }
 }
@@ -153,6 +169,24 @@ struct AdminBody: Sendable {
     case .integer(let number)?: return .number(Double(number))
     case .number(let number)?: return .number(number)
     default: throw .invalid("\(name) has to be a text, a number, true or false.")
+    }
+  }
+
+  /// A whole number; nil when it is absent or null.
+  func number(_ name: String) throws(Refusal) -> Int64? {
+    switch value[name] {
+    case nil, .null?: return nil
+    case .integer(let number)?: return number
+    default: throw .invalid("\(name) has to be a whole number.")
+    }
+  }
+
+  /// An object; one with nothing in it when it is absent or null.
+  func object(_ name: String) throws(Refusal) -> AdminBody {
+    switch value[name] {
+    case nil, .null?: return AdminBody([:])
+    case .object(let object)?: return AdminBody(.object(object))
+    default: throw .invalid("\(name) has to be an object.")
     }
   }
 
