@@ -4,7 +4,7 @@
 
 Everything runs in network namespaces that are made and removed here; no packet leaves them.
 """
-import contextlib, pathlib, sys
+import base64, contextlib, hashlib, pathlib, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
 from harness import Control, eventually, main, require_programs, require_root, require_tool, run, scratch, test
@@ -37,6 +37,14 @@ class World:
             print(f"--- {client.name}\n{client.tail()}", flush=True)
 
 
+def crowd(control, count=140):
+    """So many others that the server puts whole maps together of parts, each a compressed frame of its own."""
+    for number in range(count):
+        key = base64.b64encode(hashlib.sha256(b"%d" % number).digest()).decode()
+        control.call("nodes", "add-wireguard", "--user", control.user() if number == 0 else "alice", "--name",
+                     f"crowd{number}", "--public-key", key, "--endpoint", f"192.0.2.{1 + number % 250}:51820")
+
+
 @contextlib.contextmanager
 def world():
     require_programs("martlet-control")
@@ -49,6 +57,7 @@ def world():
         try:
             server = made.network.hosts["server"]
             made.control = Control(server, directory / "control", "10.99.0.1").start()
+            crowd(made.control)
             yield made
         finally:
             made.network.down()
