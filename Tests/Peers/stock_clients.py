@@ -4,7 +4,7 @@
 
 Everything runs in network namespaces that are made and removed here; no packet leaves them.
 """
-import base64, contextlib, hashlib, pathlib, sys
+import base64, contextlib, hashlib, pathlib, sys, threading, time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
 from harness import Control, eventually, main, require_programs, require_root, require_tool, run, scratch, test
@@ -118,6 +118,42 @@ def deltas(world):
         "ss", "-Htn", "state", "established", "( sport = :8443 )").stdout)
     world.control.call("nodes", "expire", node["id"], "--never")
     eventually("a reaches b again", a.asks_its_peer)
+
+
+@test("they lose and gain access within a second of a change of the policy, while they talk")
+def access(world):
+    a, b = world.pair()
+    eventually("a reaches b", a.asks_its_peer)
+    answers, stop = [], threading.Event()
+
+    def talk():
+        while not stop.is_set():
+            begun = time.monotonic()
+            done = a.host.run("curl", "-s", "--fail", "--max-time", "0.4", "http://127.0.0.1:9080/hello", check=False)
+            answers.append((begun, time.monotonic(), done.returncode == 0))
+
+    def put(text):
+        path = world.directory / "policy.hujson"
+        path.write_text(text)
+        world.control.call("policy", "set", path)
+        return time.monotonic()
+
+    talking = threading.Thread(target=talk, daemon=True)
+    talking.start()
+    try:
+        closed = put('{"grants": []}')
+        eventually("a no longer reaches b", lambda: len(answers) > 5 and not any(ok for _, _, ok in answers[-5:]))
+        last = max((end for _, end, ok in answers if ok), default=closed)
+        opened = put('{"grants": [{"src": ["*"], "dst": ["*"], "ip": ["*"]}]}')
+        eventually("a reaches b again", lambda: answers[-1][2])
+        first = min(begun for begun, end, ok in answers if ok and end > opened)
+        print(f"    lost {last - closed:.2f} s after the change, gained {first - opened:.2f} s after it", flush=True)
+        assert last - closed < 1, "it talked on"
+        # The peer's own new connection takes a second where its first packet fell into the time without.
+        assert first - opened < 1 + 1, "it came late"
+    finally:
+        stop.set()
+        talking.join()
 
 
 @test("the clients outlive a restart of the server, even by kill -9")

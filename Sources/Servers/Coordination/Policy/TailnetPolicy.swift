@@ -98,6 +98,7 @@ extension Tailnet {
     policyState.policy = policy
     policyState.trouble = nil
     policyState.isStale = true
+    checks.forgetSuccesses()
     effects.mutations.append(.policy(version))
     audit(actor, "policy.set", "policy \(version.id)", reason, at: now, into: &effects)
     approveRoutes(at: now, into: &effects)
@@ -181,21 +182,12 @@ extension Tailnet {
         groups: user.groups
       )
     }
-    var devices = order.compactMap { nodes[$0] }.filter(\.isAuthorized).map(device)
-    // Who is connected serves a subnet before who is not.
-    let routers = devices.indices.filter { !devices[$0].routes.isEmpty }
-      .sorted { left, right in
-        let (isLeft, isRight) = (isOnline(devices[left].id), isOnline(devices[right].id))
-        return isLeft == isRight ? left < right : isLeft
-      }
-    for (index, chosen) in zip(routers, routers.map { devices[$0] }.choosingPrimaries) {
-      devices[index] = chosen
-    }
+    let devices = order.compactMap { nodes[$0] }.filter(\.isAuthorized).map(device)
     return PolicyWorld(people: people, devices: devices)
   }
 
   private func device(_ node: NodeRecord) -> PolicyWorld.Device {
-    PolicyWorld.Device(
+    var device = PolicyWorld.Device(
       id: node.id,
       name: node.name,
       addresses: node.addresses,
@@ -205,6 +197,8 @@ extension Tailnet {
       approved: node.approvedRoutes,
       attributes: node.posture
     )
+    device.primaryRoutes = routes.primaries(of: node.id)
+    return device
   }
 
   /// Approves what the policy approves of the routes that nodes announce; takes none back.
