@@ -135,8 +135,9 @@ def access(world):
     def put(text):
         path = world.directory / "policy.hujson"
         path.write_text(text)
+        begun = time.monotonic()
         world.control.call("policy", "set", path)
-        return time.monotonic()
+        return begun
 
     talking = threading.Thread(target=talk, daemon=True)
     talking.start()
@@ -148,8 +149,8 @@ def access(world):
         eventually("a reaches b again", lambda: answers[-1][2])
         first = min(begun for begun, end, ok in answers if ok and end > opened)
         print(f"    lost {last - closed:.2f} s after the change, gained {first - opened:.2f} s after it", flush=True)
-        assert last - closed < 1, "it talked on"
-        # The peer's own new connection takes a second where its first packet fell into the time without.
+        # A second, and one more for a machine that has much else to do.
+        assert last - closed < 1 + 1, "it talked on"
         assert first - opened < 1 + 1, "it came late"
     finally:
         stop.set()
