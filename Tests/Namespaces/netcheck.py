@@ -4,7 +4,8 @@
 import contextlib, json, pathlib, re, subprocess, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
-from harness import Control, Daemon, eventually, main, require_programs, require_root, require_tool, scratch, test
+from harness import (
+    BINARIES, Control, Daemon, eventually, main, require_programs, require_root, require_tool, scratch, test)
 from laboratory import Laboratory
 
 ADDRESSES = {901: "10.99.0.1", 902: "10.99.0.2"}
@@ -116,7 +117,6 @@ def every(world):
 
 
 def world_command(world, *arguments):
-    from harness import BINARIES
     return [BINARIES / "martlet", "--socket", world.node.socket, *arguments]
 
 

@@ -4,7 +4,7 @@
 import contextlib, pathlib, shutil, subprocess, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
-from harness import Node, Skip, eventually, main, run, test
+from harness import BINARIES, Node, Skip, eventually, main, run, test
 from laboratory import laboratory
 
 PROXY = "10.99.0.1:8888"
@@ -86,7 +86,7 @@ class World:
         """A fresh node at home, not joined yet."""
         self.end()
         self.count += 1
-        node = Node(self.lab.hosts["home1"], self.lab.directory / f"home{self.count}", extra=extra,
+        node = Node(self.lab.hosts["home1"], self.lab.directory / f"guest{self.count}", extra=extra,
                     environment=environment or {}).start()
         self.lab.nodes["home1"] = node
         return node
@@ -148,7 +148,6 @@ def password(world):
 @test("a password on the command line is refused, and none switches proxies off")
 def command_line(world):
     host = world.lab.hosts["home1"]
-    from harness import BINARIES
     refused = host.run(BINARIES / "martletd", "--proxy", f"http://a:b@{PROXY}", check=False)
     assert refused.returncode == 2 and "MARTLET_PROXY" in refused.stderr, refused
     wrong = host.run(BINARIES / "martletd", "--proxy", "socks5://x", check=False)
@@ -173,8 +172,10 @@ def middlebox(world):
         world.rules("chain p { type nat hook prerouting priority dstnat; "
                     "iifname lan tcp dport 8443 redirect to :9443; }")
         node = world.node()
-        # The coordination server is reached over plain HTTP here, and Noise proves that it is the one.
-        node.up(world.lab.control)
+        # The coordination server is reached over plain HTTP here, and Noise proves that it is the one. The
+        # node has a network then, and no way to anybody.
+        node.call("up", "--login-server", world.lab.control.url, "--auth-key", world.lab.control.key(),
+                  "--timeout", "5s", check=False)
         told = eventually("the warning says why", lambda: "relay" in health(node) and health(node))
         assert "certificate" in told.lower() or "trust" in told.lower(), told
     finally:
