@@ -273,7 +273,7 @@ package actor Coordinator {
           event.event == .test
           ? entry.subject == "webhook \(webhook.id)" : webhook.events.contains(event.event)
         guard isMeant else { continue }
-        let delivery = WebhookDelivery(webhook: webhook, event: event, domain: tailnet.options.domain)
+        let delivery = WebhookDelivery(webhook: webhook, event: event, domain: options.domain)
         if case .dropped = webhookContinuation.yield(delivery) { droppedDeliveries += 1 }
       }
     }
