@@ -18,8 +18,7 @@ struct AuthCommand: CommandGroup {
     @OptionGroup var shared: SharedFlags
 
     func run() async throws {
-      let answer = try await server.call("GET", "auth")
-      let (logins, checks) = (answer["authRequests"] ?? [], answer["sshChecks"]?.array ?? [])
+      let logins = try await server.call("GET", "auth")["authRequests"] ?? []
       show(logins) {
         var table = Table()
         table.add("ID", "Hostname", "OS", "Asks for tags", "Machine key", "Since")
@@ -33,19 +32,7 @@ struct AuthCommand: CommandGroup {
             login.timeCell("createdAt")
           )
         }
-        guard !checks.isEmpty else { return table.text }
-        var sessions = Table()
-        sessions.add("ID", "Session from", "To", "As", "Since")
-        for check in checks {
-          sessions.add(
-            check.cell("id"),
-            check.cell("source"),
-            check.cell("target"),
-            check.cell("login"),
-            check.timeCell("createdAt")
-          )
-        }
-        return table.text + "\n" + sessions.text
+        return table.text
       }
     }
   }
@@ -81,7 +68,7 @@ struct AuthCommand: CommandGroup {
           "tags": .array((tags ?? []).map { .string($0) }),
         ]
       )
-      guard let node = answer["node"] else { return show(answer) { "The session may go on.\n" } }
+      let node = answer["node"] ?? .null
       show(node) {
         let owner = node["user"]?.cell("name") ?? node.cell("tags")
         return

@@ -150,7 +150,6 @@ package struct MapBuilder: Sendable {
     let users = response.peersChanged.map(\.user) + own.map(\.rawValue)
     if !users.isEmpty { response.userProfiles = profiles(of: users) }
     if changes.relayMap { response.derpMap = tailnet.options.relayMap }
-    if changes.names { response.dnsConfig = tailnet.dnsConfig }
     return (response, isCommon)
   }
 
@@ -168,7 +167,6 @@ package struct MapBuilder: Sendable {
     let users = changed.map(\.user) + changes.users.map(\.rawValue)
     if !users.isEmpty { response.userProfiles = profiles(of: users) }
     if changes.relayMap { response.derpMap = tailnet.options.relayMap }
-    if changes.names { response.dnsConfig = tailnet.dnsConfig }
     return response
   }
 

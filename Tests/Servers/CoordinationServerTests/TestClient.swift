@@ -33,7 +33,6 @@ struct TestServer: Sendable {
     _ change: @Sendable (inout TailnetOptions) -> Void = { _ in },
     logger: Logger = TestServer.silent,
     maximumMachines: Int = 20_000,
-    records: String = "",
     _ body: (TestServer) async throws -> Result
   ) async throws -> Result {
     let directory = NSTemporaryDirectory() + "mt-" + UUID().uuidString
@@ -42,8 +41,7 @@ struct TestServer: Sendable {
       in: directory,
       change,
       logger: logger,
-      maximumMachines: maximumMachines,
-      records: records
+      maximumMachines: maximumMachines
     )
     do {
       let result = try await body(server)
@@ -59,8 +57,7 @@ struct TestServer: Sendable {
     in directory: String,
     _ change: @Sendable (inout TailnetOptions) -> Void = { _ in },
     logger: Logger = TestServer.silent,
-    maximumMachines: Int = 20_000,
-    records: String = ""
+    maximumMachines: Int = 20_000
   ) async throws -> TestServer {
     let state = try StateDirectory(directory)
     var tailnet = TailnetOptions(url: "http://127.0.0.1:1", domain: "lab.example")
@@ -75,7 +72,6 @@ struct TestServer: Sendable {
       version: "test"
     )
     options.maximumMachines = maximumMachines
-    options.recordsFile = records
     let server = try await ControlServer(
       options,
       state: state,

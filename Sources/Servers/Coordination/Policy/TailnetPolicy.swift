@@ -98,7 +98,6 @@ extension Tailnet {
     policyState.policy = policy
     policyState.trouble = nil
     policyState.isStale = true
-    checks.forgetSuccesses()
     effects.mutations.append(.policy(version))
     audit(actor, "policy.set", "policy \(version.id)", reason, at: now, into: &effects)
     approveRoutes(at: now, into: &effects)
@@ -182,12 +181,21 @@ extension Tailnet {
         groups: user.groups
       )
     }
-    let devices = order.compactMap { nodes[$0] }.filter(\.isAuthorized).map(device)
+    var devices = order.compactMap { nodes[$0] }.filter(\.isAuthorized).map(device)
+    // Who is connected serves a subnet before who is not.
+    let routers = devices.indices.filter { !devices[$0].routes.isEmpty }
+      .sorted { left, right in
+        let (isLeft, isRight) = (isOnline(devices[left].id), isOnline(devices[right].id))
+        return isLeft == isRight ? left < right : isLeft
+      }
+    for (index, chosen) in zip(routers, routers.map { devices[$0] }.choosingPrimaries) {
+      devices[index] = chosen
+    }
     return PolicyWorld(people: people, devices: devices)
   }
 
   private func device(_ node: NodeRecord) -> PolicyWorld.Device {
-    var device = PolicyWorld.Device(
+    PolicyWorld.Device(
       id: node.id,
       name: node.name,
       addresses: node.addresses,
@@ -197,8 +205,6 @@ extension Tailnet {
       approved: node.approvedRoutes,
       attributes: node.posture
     )
-    device.primaryRoutes = routes.primaries(of: node.id)
-    return device
   }
 
   /// Approves what the policy approves of the routes that nodes announce; takes none back.
