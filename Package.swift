@@ -57,9 +57,9 @@ let groups: [(folder: String, modules: [Module])] = [
     "Vocabulary",
     [
       Module("CSodium", .system),
+      Module("CBLAKE2", .system),
       Module("CZstandard", .system),
       Module("CMultiBuffer", .c),
-      Module("CNoise", .c),
       Module("Bytes"),
       Module("Tables"),
       Module("Addressing", on: ["Bytes", "Tables"]),
@@ -68,9 +68,9 @@ let groups: [(folder: String, modules: [Module])] = [
       Module("Compression", on: ["Bytes", "CZstandard"], linking: [":libzstd.a"]),
       Module(
         "Cryptography",
-        on: ["Bytes", "CSodium", "CMultiBuffer", "CNoise"],
+        on: ["Bytes", "CSodium", "CBLAKE2", "CMultiBuffer"],
         borrowing: [boringSSL],
-        linking: [":libsodium.a"]
+        linking: [":libsodium.a", ":libb2.a"]
       ),
       Module("Keys", on: ["Bytes", "Cryptography"]),
     ]

@@ -91,7 +91,9 @@ extension Tunnel {
     at moment: Moment,
     into effects: inout Effects
   ) -> Received {
-    guard let initiation = local.open(message) else { return counters.drop(.notAuthentic) }
+    guard let initiation = ReceivedInitiation(message, identity: local.identity) else {
+      return counters.drop(.notAuthentic)
+    }
     return receive(initiation, at: moment, into: &effects)
   }
 

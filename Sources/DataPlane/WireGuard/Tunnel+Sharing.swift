@@ -46,7 +46,9 @@ extension Tunnel {
       return .dropped(note(.cookieSent))
     case nil: break
     }
-    guard let initiation = local.open(parsed) else { return .dropped(note(.notAuthentic)) }
+    guard let initiation = ReceivedInitiation(parsed, identity: local.identity) else {
+      return .dropped(note(.notAuthentic))
+    }
     return .initiation(ScreenedInitiation(initiation: initiation))
   }
 

@@ -113,13 +113,7 @@ struct VectorTests {
   func response() throws {
     let message = try #require(HandshakeMessage.Initiation(try bytes(vectors.initiation)))
     let identity = Identity(responder)
-    var received = try #require(
-      ReceivedInitiation(
-        message,
-        identity: identity,
-        ephemeralKey: try bytes(vectors.responderEphemeralPrivate)
-      )
-    )
+    var received = try #require(ReceivedInitiation(message, identity: identity))
     #expect(received.peer == initiator.publicKey)
     let secret = try #require(identity.sharedSecret(with: initiator.publicKey))
     let stamp = received.stamp(staticSecret: secret)
@@ -128,6 +122,7 @@ struct VectorTests {
     let presharedKey = try bytes(vectors.presharedKey)
     let respond = received.respond(
       index: vectors.responderIndex,
+      ephemeralKey: try bytes(vectors.responderEphemeralPrivate),
       presharedKey: presharedKey
     )
     let answer = try #require(respond)

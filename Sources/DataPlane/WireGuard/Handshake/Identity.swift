@@ -20,16 +20,6 @@ struct Identity: Sendable {
 }
 
 extension NoiseSymmetricState {
-  /// Mixes both secrets into the chaining key; false when one of them is missing.
-  mutating func mixChainingKeys(_ secrets: (one: [UInt8]?, other: [UInt8]?)) -> Bool {
-    guard var one = secrets.one, var other = secrets.other else { return false }
-    mixChainingKey(one)
-    mixChainingKey(other)
-    wipe(&one)
-    wipe(&other)
-    return true
-  }
-
   /// The state that every handshake towards the owner of `responder` starts from.
   static func wireGuard(responder: [UInt8]) -> NoiseSymmetricState {
     var state = start

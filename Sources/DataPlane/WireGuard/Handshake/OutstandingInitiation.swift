@@ -31,12 +31,12 @@ struct OutstandingInitiation: Sendable {
     ephemeralKey: [UInt8]
   ) -> (outstanding: OutstandingInitiation, message: HandshakeMessage.Initiation)? {
     var noise = NoiseSymmetricState.wireGuard(responder: peer.bytes)
-    let agreement = X25519.Agreement(private: ephemeralKey, public: peer.bytes)
-    let found = X25519.sharedSecret(agreement, andPublicKeyOf: ephemeralKey)
-    let ephemeralPublic = found.publicKey
+    let ephemeralPublic = X25519.publicKey(of: ephemeralKey)
     noise.mixChainingKey(ephemeralPublic)
     noise.mixHash(ephemeralPublic)
-    guard var secret = found.secret else { return nil }
+    guard var secret = X25519.sharedSecret(private: ephemeralKey, public: peer.bytes) else {
+      return nil
+    }
     noise.mixKey(secret)
     wipe(&secret)
     let sealedStatic = noise.encryptAndHash(identity.publicKey)
@@ -63,11 +63,13 @@ struct OutstandingInitiation: Sendable {
     defer { noise.wipeSecrets() }
     noise.mixChainingKey(response.ephemeral)
     noise.mixHash(response.ephemeral)
-    let secrets = X25519.sharedSecrets(
-      X25519.Agreement(private: ephemeral, public: response.ephemeral),
-      X25519.Agreement(private: identity.privateKey, public: response.ephemeral)
-    )
-    guard noise.mixChainingKeys(secrets) else { return nil }
+    for privateKey in [ephemeral, identity.privateKey] {
+      guard
+        var secret = X25519.sharedSecret(private: privateKey, public: response.ephemeral)
+      else { return nil }
+      noise.mixChainingKey(secret)
+      wipe(&secret)
+    }
     noise.mixKeyAndHash(presharedKey)
     guard noise.decryptAndHash(response.sealedEmpty) == [] else { return nil }
     let keys = noise.split()

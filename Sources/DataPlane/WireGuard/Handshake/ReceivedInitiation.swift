@@ -13,23 +13,15 @@ struct ReceivedInitiation: Sendable {
   private let remoteEphemeral: [UInt8]
   private let sealedStamp: [UInt8]
   private var noise: NoiseSymmetricState
-  private let ephemeralKey: [UInt8]
-  /// Its public half, where it came along with what had to be worked out anyway.
-  private let ephemeralPublic: [UInt8]?
 
   /// Opens the sender's static key; nil when the message is not for us or not authentic.
-  ///
-  /// - Parameters:
-  ///   - message: The message.
-  ///   - identity: Our static key.
-  ///   - ephemeralKey: A fresh private key, for the response if there is one.
-  init?(_ message: HandshakeMessage.Initiation, identity: Identity, ephemeralKey: [UInt8]) {
+  init?(_ message: HandshakeMessage.Initiation, identity: Identity) {
     var noise = NoiseSymmetricState.wireGuard(responder: identity.publicKey)
     noise.mixChainingKey(message.ephemeral)
     noise.mixHash(message.ephemeral)
-    let agreement = X25519.Agreement(private: identity.privateKey, public: message.ephemeral)
-    let found = Self.agree(agreement, preparing: ephemeralKey)
-    guard var secret = found.secret else { return nil }
+    guard
+      var secret = X25519.sharedSecret(private: identity.privateKey, public: message.ephemeral)
+    else { return nil }
     noise.mixKey(secret)
     wipe(&secret)
     guard let key = noise.decryptAndHash(message.sealedStatic), let peer = NodeKey(bytes: key)
@@ -39,17 +31,6 @@ struct ReceivedInitiation: Sendable {
     remoteIndex = message.sender
     remoteEphemeral = message.ephemeral
     sealedStamp = message.sealedStamp
-    (self.ephemeralKey, ephemeralPublic) = (ephemeralKey, found.publicKey)
-  }
-
-  /// A shared secret; with it, where that costs nothing, the public key that a response will need.
-  private static func agree(
-    _ agreement: X25519.Agreement,
-    preparing ephemeralKey: [UInt8]
-  ) -> (secret: [UInt8]?, publicKey: [UInt8]?) {
-    guard X25519.isPaired else { return (X25519.sharedSecret(agreement), nil) }
-    let found = X25519.sharedSecret(agreement, andPublicKeyOf: ephemeralKey)
-    return (found.secret, found.publicKey)
   }
 
   /// When the sender says to have sent it; nil when the sender is not who it says it is.
@@ -61,16 +42,19 @@ struct ReceivedInitiation: Sendable {
   /// Answers: the response and the session's keys; nil when the ephemeral key is of small order.
   consuming func respond(
     index: UInt32,
+    ephemeralKey: [UInt8],
     presharedKey: [UInt8]
   ) -> (message: HandshakeMessage.Response, keys: DerivedKeys)? {
-    let ephemeralPublic = ephemeralPublic ?? X25519.publicKey(of: ephemeralKey)
+    let ephemeralPublic = X25519.publicKey(of: ephemeralKey)
     noise.mixChainingKey(ephemeralPublic)
     noise.mixHash(ephemeralPublic)
-    let secrets = X25519.sharedSecrets(
-      X25519.Agreement(private: ephemeralKey, public: remoteEphemeral),
-      X25519.Agreement(private: ephemeralKey, public: peer.bytes)
-    )
-    guard noise.mixChainingKeys(secrets) else { return nil }
+    for publicKey in [remoteEphemeral, peer.bytes] {
+      guard var secret = X25519.sharedSecret(private: ephemeralKey, public: publicKey) else {
+        return nil
+      }
+      noise.mixChainingKey(secret)
+      wipe(&secret)
+    }
     noise.mixKeyAndHash(presharedKey)
     let sealedEmpty = noise.encryptAndHash([])
     let keys = noise.split()

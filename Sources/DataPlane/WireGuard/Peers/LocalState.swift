@@ -19,12 +19,6 @@ struct LocalState: Sendable {
     gate = HandshakeGate(publicKey: identity.publicKey)
     (self.mtu, self.entropy) = (mtu, entropy)
   }
-
-  /// Finds out whom an initiation is from; nil when it is not for us or not authentic.
-  mutating func open(_ message: HandshakeMessage.Initiation) -> ReceivedInitiation? {
-    let ephemeralKey = X25519.generate(using: &entropy)
-    return ReceivedInitiation(message, identity: identity, ephemeralKey: ephemeralKey)
-  }
 }
 
 /// A moment on both clocks.

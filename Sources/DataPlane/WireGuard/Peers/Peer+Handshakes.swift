@@ -126,6 +126,7 @@ extension Peer {
     guard
       let answer = received.respond(
         index: index,
+        ephemeralKey: X25519.generate(using: &local.entropy),
         presharedKey: configuration.effectivePresharedKey
       )
     else {
