@@ -86,6 +86,7 @@ package final class ManagedCertificate: Sendable {
   }
 
   private static func account(in store: StateStore) throws -> SigningKey {
+    // A file that holds no key is replaced: an account is made as easily as a key.
     if let kept = try store.read(accountFile, atMost: maximumFile),
       let key = try? SigningKey(pem: String(decoding: kept, as: UTF8.self))
     {
