@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates for the relay from an authority that speaks ACME: Debian's pebble, which refuses every other nonce.
+"""Certificates for the relay from an authority that speaks ACME: Debian's pebble, which refuses a fifth of the nonces.
 
 Where pebble is not installed the tests are skipped by name. No packet leaves the namespace.
 """
@@ -58,7 +58,7 @@ class World:
                             "127.0.0.1:8055", stdout=log, stderr=log)
             self.pebble = self.host.spawn(
                 "pebble", "-config", settings, "-dnsserver", "127.0.0.1:8053", stdout=log, stderr=log,
-                env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "50",
+                env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20",
                      "PEBBLE_AUTHZREUSE": "0"})
         self.root = self.directory / "root.pem"
         eventually("the authority answers", lambda: self.host.run(

@@ -8,7 +8,7 @@ import JSON
 /// - Source: RFC 8555.
 actor ACMEClient {
   /// How often a request is made again when its nonce is refused.
-  static let maximumAttempts = 5
+  static let maximumAttempts = 10
   /// How long the authority may take to make up its mind, for each thing that is waited for.
   static let patience = Duration.seconds(120)
   /// How long to wait before it is asked again.
