@@ -69,6 +69,15 @@ def pair(lab):
     return one, other, relay
 
 
+def serving(lab):
+    """Both nodes and the relay, which serves them."""
+    one, other, relay = pair(lab)
+    eventually("a ping", lambda: one.reaches(other))
+    relay.call("set", f"--relay-server-port={PORT}")
+    meets(one, other)
+    return one, other, relay
+
+
 def forwarded(relay):
     return relay.metrics()['tailscaled_peer_relay_forwarded_bytes_total{transport_in="udp4",transport_out="udp4"}']
 
@@ -99,10 +108,24 @@ def moves(lab):
     assert f"Server port: {PORT}" in listed and "-->" in listed and "Sessions count: 1" in listed, listed
 
 
+@test("a transfer survives the relay's end over DERP, and goes through it again when it is back")
+def goes_away(lab):
+    one, other, relay = serving(lab)
+    before = sent(one)
+    transfer = Transfer(one, other, 30)
+    transfer.reach_half()
+    relay.daemon.kill()
+    transfer.finish()
+    after = sent(one)
+    assert after["derp"] - before["derp"] > 5e6, (before, after)
+    assert not relay_of(one, other)
+    relay.start()
+    meets(one, other)
+
+
 @test("the policy decides who may ask: without its grant nobody gets anything, with it again they do")
 def granted(lab):
-    one, other, relay = pair(lab)
-    meets(one, other)
+    one, other, relay = serving(lab)
     put_policy(lab, POLICY.replace("tailscale.com/cap/relay", "example.com/cap/other"))
     # What was given out before holds on.
     relay.daemon.kill()
@@ -117,8 +140,7 @@ def granted(lab):
 
 @test("strangers get no answer from the relay, and reach nobody through it")
 def strangers(lab):
-    one, other, relay = pair(lab)
-    meets(one, other)
+    one, other, relay = serving(lab)
     number = int(relay_of(one, other).rpartition(":")[2])
     header = bytes([0, 0, 0x7A, 0x12]) + number.to_bytes(3, "big") + b"\0"
     disco = b"TS\xf0\x9f\x92\xac" + bytes(100)
@@ -141,8 +163,7 @@ def strangers(lab):
 
 @test("when the paths between them open the two nodes leave the relay")
 def leaves(lab):
-    one, other, relay = pair(lab)
-    meets(one, other)
+    one, other, relay = serving(lab)
     lab.nat("easy", "home1", "home2")
     eventually("the path is direct", lambda: one.reaches(other) and one.is_direct(other), patience=3 * PATIENCE)
     assert not relay_of(one, other)
@@ -151,7 +172,7 @@ def leaves(lab):
 
 @test("a relay that is switched off is used no more; a port that is taken is told")
 def switched_off(lab):
-    one, other, relay = pair(lab)
+    one, other, relay = serving(lab)
     relay.call("set", "--relay-server-port=")
     eventually("packets go over DERP", lambda: one.reaches(other) and not relay_of(one, other) and not one.is_direct(other),
                patience=2 * PATIENCE)
