@@ -87,6 +87,7 @@ package enum Backup {
   }
 
   private static func keyFiles(in directory: String) throws(StoreError) -> [String] {
+    // Why it cannot be listed is in errno, which the error tells.
     guard let names = try? FileManager.default.contentsOfDirectory(atPath: directory) else {
       throw cannot("read", directory)
     }

@@ -145,6 +145,7 @@ package struct HeadscaleImport: Sendable {
     // A Hostinfo that cannot be read is told anew when the node connects.
     var hostinfo = (try? Hostinfo(json: Array(Self.text(row, "host_info").utf8))) ?? Hostinfo()
     if hostinfo.hostname.isEmpty { hostinfo.hostname = Self.text(row, "hostname") }
+    // A name that cannot be one is told with its node.
     guard let name = try? NodeName.chosen(given), !nodes.contains(where: { $0.name == name }) else {
       return omissions.append("\(title): its name cannot be one here, or is another node's")
     }

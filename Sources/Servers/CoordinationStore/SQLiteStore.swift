@@ -32,6 +32,7 @@ package final class SQLiteStore: Store {
   /// - Throws: `StoreError` when the file cannot be used; it is left as it is then.
   package init(path: String, mayCreate: Bool = true) throws(StoreError) {
     self.path = path
+    // A file that cannot be looked at is missed now or when it is opened.
     let size = try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int
     guard mayCreate || (size ?? 0) > 0 else {
       throw StoreError(

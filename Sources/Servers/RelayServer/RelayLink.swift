@@ -74,10 +74,11 @@ final class RelayLink: RelayConnection {
     welcome: [UInt8]
   ) {
     isLimited.store(!introduction.isMesh, ordering: .relaxed)
-    // The welcome comes first, whatever others send at once.
-    _ = stream.offer(welcome)
     var effects = RelayEffects()
     let client = switchboard.add(introduction, self, at: MonotonicClock.now(), into: &effects)
+    // Whoever has its welcome can be reached, and whatever others sent already comes after it: nothing
+    // is handed over before it is known whom to ask for it.
+    _ = stream.offer(welcome)
     self.client.withLock { $0 = client }
     let limits = core.cacheLimits
     reading.withLock { reading in

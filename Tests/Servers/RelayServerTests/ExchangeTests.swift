@@ -31,6 +31,22 @@ struct ExchangeTests {
     }
   }
 
+  @Test("Whoever has its welcome can be reached at once")
+  func reachableAtOnce() async throws {
+    try await withRelay(.local(.none)) { relay in
+      var alice = try await TestClient(to: relay)
+      for number in 0..<100 {
+        var bob = try await TestClient(to: relay)
+        try await alice.send(bulk(number), to: bob.key)
+        try await alice.settle()
+        #expect(relay.counters.droppedUnknownDestination == 0)
+        guard relay.counters.droppedUnknownDestination == 0 else { return }
+        try await bob.expect(bulk(number), from: alice.key)
+        await bob.stream.close()
+      }
+    }
+  }
+
   @Test("Over IPv6 it is the same")
   func overIPv6() async throws {
     let v6 = try Endpoint(#require(IPAddress("::1")), port: 0)

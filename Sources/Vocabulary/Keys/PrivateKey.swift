@@ -3,18 +3,18 @@
 import Bytes
 public import Cryptography
 
-/// The private half of a node key.
+/// The private half of a Curve25519 key.
 ///
 /// It never prints itself; `text` must be asked for.
-public struct NodePrivateKey: Hashable, Sendable, CustomStringConvertible {
+public struct PrivateKey<Public: PublicKey>: Hashable, Sendable, CustomStringConvertible {
   private let key: KeyBytes
   /// The public half.
-  public let publicKey: NodeKey
+  public let publicKey: Public
 
   /// A private key from its 32 bytes, clamped; nil for any other count.
   public init?(bytes: some Collection<UInt8>) {
     guard bytes.count == 32, let key = KeyBytes(X25519.clamp(Array(bytes))),
-      let publicKey = NodeKey(bytes: X25519.publicKey(of: key.bytes))
+      let publicKey = Public(bytes: X25519.publicKey(of: key.bytes))
     else { return nil }
     self.key = key
     self.publicKey = publicKey
@@ -27,8 +27,8 @@ public struct NodePrivateKey: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// A fresh key.
-  public static func generate(using entropy: inout Entropy) -> NodePrivateKey {
-    guard let key = NodePrivateKey(bytes: X25519.generate(using: &entropy)) else {
+  public static func generate(using entropy: inout Entropy) -> PrivateKey {
+    guard let key = PrivateKey(bytes: X25519.generate(using: &entropy)) else {
       preconditionFailure("32 bytes make a private key")
     }
     return key
@@ -43,3 +43,12 @@ public struct NodePrivateKey: Hashable, Sendable, CustomStringConvertible {
   /// Says what it is and nothing of its value.
   public var description: String { "privkey:[redacted]" }
 }
+
+/// The private half of a node key.
+public typealias NodePrivateKey = PrivateKey<NodeKey>
+
+/// The private half of a machine key; the server's Noise key is one too.
+public typealias MachinePrivateKey = PrivateKey<MachineKey>
+
+/// The private half of a discovery key; lives in memory only.
+public typealias DiscoPrivateKey = PrivateKey<DiscoKey>
