@@ -85,6 +85,19 @@ package struct Settings: Sendable {
     return try read(name, text, expecting: expectation, parse)
   }
 
+  /// The lists of a file's object that has names of its own, such as domains, in order.
+  package mutating func lists(
+    below name: String
+  ) throws(CommandError) -> [(name: String, values: [String])] {
+    guard let file else { return [] }
+    var found: [(name: String, values: [String])] = []
+    for (key, text) in file.values.sorted(by: { $0.key < $1.key }) where key.hasPrefix(name + "-") {
+      sources[key] = .file(path: file.path)
+      found.append((String(key.dropFirst(name.count + 1)), [String](settingText: text) ?? []))
+    }
+    return found
+  }
+
   /// Says that everything was read.
   ///
   /// - Throws: `CommandError` that names a key of the file that is no setting.

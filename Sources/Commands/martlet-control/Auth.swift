@@ -18,7 +18,8 @@ struct AuthCommand: CommandGroup {
     @OptionGroup var shared: SharedFlags
 
     func run() async throws {
-      let logins = try await server.call("GET", "auth")["authRequests"] ?? []
+      let answer = try await server.call("GET", "auth")
+      let (logins, checks) = (answer["authRequests"] ?? [], answer["sshChecks"]?.array ?? [])
       show(logins) {
         var table = Table()
         table.add("ID", "Hostname", "OS", "Asks for tags", "Machine key", "Since")
@@ -32,7 +33,19 @@ struct AuthCommand: CommandGroup {
             login.timeCell("createdAt")
           )
         }
-        return table.text
+        guard !checks.isEmpty else { return table.text }
+        var sessions = Table()
+        sessions.add("ID", "Session from", "To", "As", "Since")
+        for check in checks {
+          sessions.add(
+            check.cell("id"),
+            check.cell("source"),
+            check.cell("target"),
+            check.cell("login"),
+            check.timeCell("createdAt")
+          )
+        }
+        return table.text + "\n" + sessions.text
       }
     }
   }
@@ -68,7 +81,7 @@ struct AuthCommand: CommandGroup {
           "tags": .array((tags ?? []).map { .string($0) }),
         ]
       )
-      let node = answer["node"] ?? .null
+      guard let node = answer["node"] else { return show(answer) { "The session may go on.\n" } }
       show(node) {
         let owner = node["user"]?.cell("name") ?? node.cell("tags")
         return

@@ -19,8 +19,9 @@ struct MartletControl: ParsableCommand {
       """,
     version: Version.long,
     subcommands: [
-      ServeCommand.self, UsersCommand.self, NodesCommand.self, PreAuthKeysCommand.self,
-      AuthCommand.self, PolicyCommand.self, APIKeysCommand.self, OAuthClientsCommand.self,
+      ServeCommand.self, UsersCommand.self, NodesCommand.self, RoutesCommand.self,
+      PreAuthKeysCommand.self, AuthCommand.self, PolicyCommand.self, APIKeysCommand.self,
+      OAuthClientsCommand.self,
       WebhooksCommand.self, BackupCommand.self, RestoreCommand.self, ImportCommand.self,
       AuditCommand.self, OpenAPICommand.self, VersionCommand.self,
     ]

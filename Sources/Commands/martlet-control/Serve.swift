@@ -70,6 +70,7 @@ enum Serve {
       version: Version.long
     )
     options.identityProvider = settings.identityProvider
+    options.recordsFile = settings.recordsFile
     if let provider = settings.identityProvider, provider.issuer.hasPrefix("http://") {
       logger.warning(
         "the identity provider is asked without encryption: who reads along can log in as anybody"

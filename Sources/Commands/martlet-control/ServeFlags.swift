@@ -95,6 +95,42 @@ struct ServeFlags: ParsableArguments {
   )
   var nodeApproval: Bool?
   @Option(
+    help: .yesNo("Let nodes answer for the names of the network themselves (true).")
+  )
+  var dnsMagicDNS: Bool?
+  @Option(
+    help: ArgumentHelp(
+      "Who resolves other names, several with commas between them: 192.0.2.53,https://dns.example.",
+      valueName: "resolvers"
+    ),
+    transform: settingValue
+  )
+  var dnsNameserversGlobal: [String]?
+  @Option(
+    help: ArgumentHelp(
+      "Who resolves the names below domains: corp.example=10.0.0.53,corp.example=10.0.0.54.",
+      valueName: "domain=resolver"
+    ),
+    transform: settingValue
+  )
+  var dnsNameserversSplit: [String]?
+  @Option(
+    help: .yesNo("Ask these instead of the resolvers of a node's own host (true).")
+  )
+  var dnsOverrideLocalDNS: Bool?
+  @Option(
+    help: ArgumentHelp("Domains that are tried behind a name.", valueName: "domains"),
+    transform: settingValue
+  )
+  var dnsSearchDomains: [String]?
+  @Option(
+    help: ArgumentHelp(
+      "A file with more names, watched: [{\"name\": \"a.example\", \"type\": \"A\", \"value\": \"100.64.0.3\"}].",
+      valueName: "file"
+    )
+  )
+  var dnsExtraRecordsPath: String?
+  @Option(
     help: ArgumentHelp(
       "The identity provider by which people let their machines in (OpenID Connect); what else there "
         + "is to say of it stands in the configuration file.",

@@ -21,6 +21,8 @@ struct ServeSettings {
   var relay: Relay?
   /// Where the policy to put in force is; empty for the stored one.
   var policy: String
+  /// A file with names that nodes are told; empty for none.
+  var recordsFile: String
   /// Who says who people are.
   var identityProvider: IdentityProviderOptions?
 
@@ -69,6 +71,7 @@ struct ServeSettings {
     logLevel = try settings.value("log-level", flags.logLevel, default: .info)
     let relay = try RelayTexts(flags, &settings)
     let provider = try ProviderTexts(flags, &settings)
+    let names = try NameTexts(flags, &settings)
     try settings.finish()
 
     let place = try ServerURL(url)
@@ -85,8 +88,10 @@ struct ServeSettings {
       relayMap: try Self.relayMap(relayMap),
       keyLifetime: expiry == .zero ? nil : expiry,
       ephemeralTimeout: timeout,
-      needsApproval: approval
+      needsApproval: approval,
+      names: try names.checked(settings)
     )
+    recordsFile = names.recordsFile
     guard timeout >= .seconds(60) else {
       throw settings.wrong("ephemeral-timeout", "has to be a minute or more")
     }

@@ -211,6 +211,7 @@ extension Tailnet {
     }
     if case .user = node.owner, !node.isExpired(at: now.time) { node.expiry = nil }
     node.owner = .tags(tags)
+    node.approvedRoutes = approvedRoutes(of: node)
     put(node, at: now, into: &effects)
     audit(actor, "node.tag", node, tags.joined(separator: ","), at: now, into: &effects)
     return node

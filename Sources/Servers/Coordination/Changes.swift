@@ -36,6 +36,8 @@ package enum Change: Hashable, Sendable {
   case user(UserID)
   /// The relays are different.
   case relayMap
+  /// What is told about names is different.
+  case names
   /// What a node lets in, may do or is routed is different.
   case access(NodeID)
   /// There is another policy.
@@ -105,6 +107,8 @@ package struct ChangeSummary: Hashable, Sendable {
   package private(set) var users: Set<UserID> = []
   /// Whether the relays are different.
   package private(set) var relayMap = false
+  /// Whether what is told about names is different.
+  package private(set) var names = false
   /// Nodes that let in something else, or may do or are routed something else.
   package private(set) var access: Set<NodeID> = []
   /// Whether there is another policy.
@@ -136,6 +140,7 @@ package struct ChangeSummary: Hashable, Sendable {
     case .readmitted(let id): readmitted.insert(id)
     case .user(let id): users.insert(id)
     case .relayMap: relayMap = true
+    case .names: names = true
     case .access(let id): access.insert(id)
     case .policy: policy = true
     }
@@ -152,7 +157,7 @@ package struct ChangeSummary: Hashable, Sendable {
 
   /// Whether it concerns nobody but `node` itself.
   package func concernsOnly(_ node: NodeID) -> Bool {
-    nodes.isEmpty && removed.isEmpty && withheld.isEmpty && users.isEmpty && !relayMap
+    nodes.isEmpty && removed.isEmpty && withheld.isEmpty && users.isEmpty && !relayMap && !names
       && access.isEmpty && !policy
       && patches.keys.allSatisfy { $0 == node }
   }

@@ -77,6 +77,8 @@ package struct Effects: Sendable {
   package var mutations: [Mutation] = []
   /// Logins that somebody may be waiting for and that are now decided or gone.
   package var settledLogins: [LoginID] = []
+  /// Checks of sessions that somebody may be waiting for and that are now decided or gone.
+  package var settledChecks: [CheckID] = []
   /// Nodes whose map streams must end, because their key or they themselves are gone.
   package var endedStreams: [NodeID] = []
   /// Node keys that have lost access, because they ended, were replaced, or their nodes are gone.

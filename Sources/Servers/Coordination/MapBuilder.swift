@@ -150,6 +150,7 @@ package struct MapBuilder: Sendable {
     let users = response.peersChanged.map(\.user) + own.map(\.rawValue)
     if !users.isEmpty { response.userProfiles = profiles(of: users) }
     if changes.relayMap { response.derpMap = tailnet.options.relayMap }
+    if changes.names { response.dnsConfig = tailnet.dnsConfig }
     return (response, isCommon)
   }
 
@@ -167,6 +168,7 @@ package struct MapBuilder: Sendable {
     let users = changed.map(\.user) + changes.users.map(\.rawValue)
     if !users.isEmpty { response.userProfiles = profiles(of: users) }
     if changes.relayMap { response.derpMap = tailnet.options.relayMap }
+    if changes.names { response.dnsConfig = tailnet.dnsConfig }
     return response
   }
 

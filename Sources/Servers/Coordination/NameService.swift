@@ -4,14 +4,28 @@ internal import Addressing
 package import ControlProtocol
 
 extension Tailnet {
-  /// What nodes are told about names: they answer for our domain and our addresses themselves.
+  /// What nodes are told about names: they answer for our domain and our addresses themselves, and
+  /// ask others for the rest.
   package var dnsConfig: DNSConfig {
     var config = DNSConfig()
-    config.proxied = true
-    config.domains = [options.domain]
-    for zone in reverseZones(of: options.ipv4Prefix) + reverseZones(of: options.ipv6Prefix) {
-      config.routes[zone] = []
+    let names = options.names
+    config.proxied = names.answersNames
+    config.domains = [options.domain] + names.searchDomains
+    if names.answersNames {
+      for zone in reverseZones(of: options.ipv4Prefix) + reverseZones(of: options.ipv6Prefix) {
+        config.routes[zone] = []
+      }
     }
+    for (domain, resolvers) in names.split {
+      config.routes[domain] = resolvers.map { ControlProtocol.Resolver(addr: $0) }
+    }
+    let resolvers = names.resolvers.map { ControlProtocol.Resolver(addr: $0) }
+    if names.overridesLocal {
+      config.resolvers = resolvers
+    } else {
+      config.fallbackResolvers = resolvers
+    }
+    config.extraRecords = names.records
     return config
   }
 }

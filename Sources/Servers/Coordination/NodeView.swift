@@ -11,6 +11,8 @@ extension Tailnet {
     let addresses = node.addresses.map(IPPrefix.init(host:))
     let isExpired = node.isExpired(at: time)
     let isOnline = isOnline(node.id) || node.isWireGuardOnly
+    // With a policy, who is shown which routes is a question of who looks.
+    let isOpen = policyState.policy == nil && !isExpired
     return Node(
       id: node.id.rawValue,
       stableID: node.stableID,
@@ -21,13 +23,14 @@ extension Tailnet {
       machine: node.machineKey,
       discoKey: node.discoKey,
       addresses: addresses,
-      allowedIPs: addresses,
+      allowedIPs: addresses + (isOpen ? activeRoutes(of: node) : []),
       endpoints: node.endpoints,
       homeDERP: node.homeRelay,
       hostinfo: node.hostinfo.shownToPeers,
       created: node.created,
       cap: node.capabilityVersion,
       tags: node.tags,
+      primaryRoutes: isOpen ? routes.primaries(of: node.id) : [],
       lastSeen: isOnline ? nil : node.lastSeen,
       online: isOnline,
       machineAuthorized: node.mayTalk(at: time),
@@ -41,12 +44,11 @@ extension Tailnet {
     var view = view(of: node, at: time)
     view.hostinfo = node.hostinfo
     view.capMap = Self.capabilities
+    view.allowedIPs = node.addresses.map(IPPrefix.init(host:)) + node.servedRoutes
+    view.primaryRoutes = routes.primaries(of: node.id)
     guard let access else { return view }
     view.capMap.merge(access.attributes(of: node.id)) { $1 }
     if !access.sshRules(of: node.id).isEmpty { view.capMap[Self.sshCapability] = [] }
-    view.allowedIPs =
-      node.addresses.map(IPPrefix.init(host:)) + (access.device(node.id)?.approved ?? [])
-    view.primaryRoutes = access.device(node.id)?.primaryRoutes ?? []
     return view
   }
 

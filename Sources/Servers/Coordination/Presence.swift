@@ -31,7 +31,6 @@ extension Tailnet {
     var state = presence[id] ?? Presence()
     state.streams += 1
     let wasAway = !state.isOnline
-    if wasAway, !node.approvedRoutes.isEmpty { policyWorldChanged() }
     (state.left, state.offlineDeadline, state.forgetDeadline) = (nil, nil, nil)
     state.isOnline = true
     presence[id] = state
@@ -73,6 +72,7 @@ extension Tailnet {
     }
     endTokens(at: now, into: &effects)
     effects.settledLogins += logins.expire(at: now)
+    effects.settledChecks += checks.expire(at: now.instant)
     effects.mutations += endAddressRests(at: now).map { .addressRested($0) }
   }
 
@@ -84,7 +84,6 @@ extension Tailnet {
   private mutating func goOffline(_ id: NodeID, at now: Moment, into effects: inout Effects) {
     guard let node = nodes[id], let left = presence[id]?.left else { return }
     presence[id]?.isOnline = false
-    if !node.approvedRoutes.isEmpty { policyWorldChanged() }
     presence[id]?.offlineDeadline = nil
     putLastSeen(left.time, of: id, at: now, into: &effects)
     if node.isEphemeral { awaitReturn(of: id, at: left) }

@@ -30,12 +30,16 @@ package struct Tailnet: Sendable {
   package private(set) var nodes: [NodeID: NodeRecord] = [:]
   /// Machines that wait to be let in.
   package internal(set) var logins = LoginRequests()
+  /// Sessions of SSH that wait for their users.
+  package internal(set) var checks = SessionChecks()
   /// What nodes are to be told.
   package internal(set) var changes: ChangeLog
   /// How many endpoints were not kept because a node named too many.
   package internal(set) var droppedEndpoints = 0
 
   var presence: [NodeID: Presence] = [:]
+  /// Which routers are reached for which subnets.
+  var routes = RouteTable()
   /// The policy in force, and what it comes to.
   var policyState: PolicyState
   /// What other nodes are shown of each node.
@@ -91,17 +95,23 @@ package struct Tailnet: Sendable {
       if address.isV4 { ipv4.restore(used: address) } else { ipv6.restore(used: address) }
     }
     if node.isEphemeral { awaitReturn(of: node.id, at: now) }
+    var effects = Effects()
+    refreshRoutes(of: node, at: now, into: &effects)
     if node.isAuthorized { views[node.id] = view(of: node, at: now.time) }
   }
 
   /// Takes over who is connected and who waits, from the value that this one replaces.
   package mutating func adoptRuntime(of other: Tailnet, at now: Moment) {
     logins = other.logins
+    checks = other.checks
     presence = other.presence.filter { nodes[$0.key] != nil }
     changes = ChangeLog(head: max(changes.head, other.changes.head))
     changes.restart()
     policyState.counters = other.policyState.counters
     policyState.isStale = true
+    routes.adopt(other.routes)
+    var effects = Effects()
+    for node in nodes.values { refreshRoutes(of: node, at: now, into: &effects) }
     for node in nodes.values where node.isAuthorized {
       views[node.id] = view(of: node, at: now.time)
     }
@@ -199,6 +209,7 @@ extension Tailnet {
     nodes[node.id] = nil
     policyWorldChanged()
     unindex(node)
+    removeRoutes(of: node.id, at: now, into: &effects)
     order.removeAll { $0 == node.id }
     views[node.id] = nil
     presence[node.id] = nil
@@ -218,6 +229,16 @@ extension Tailnet {
 
   /// Works out anew what others are shown of a node, and notes how it differs.
   mutating func refreshView(of node: NodeRecord, at now: Moment, into effects: inout Effects) {
+    refreshRoutes(of: node, at: now, into: &effects)
+    refreshOwnView(of: node, at: now, into: &effects)
+  }
+
+  /// Works out anew what others are shown of a node, whoever routes what.
+  mutating func refreshOwnView(
+    of node: NodeRecord,
+    at now: Moment,
+    into effects: inout Effects
+  ) {
     guard node.isAuthorized else {
       guard views.removeValue(forKey: node.id) != nil else { return }
       effects.lostKeys.append(node.nodeKey)
@@ -254,6 +275,8 @@ extension Tailnet {
     options.relayMap = relayMap
     note(.relayMap, at: now, into: &effects)
   }
+
+  mutating func setRecords(_ records: [DNSRecord]) { options.names.records = records }
 
   private mutating func index(_ node: NodeRecord) {
     names[node.name] = node.id

@@ -26,6 +26,8 @@ package struct TailnetOptions: Sendable {
   package var addressRest: Duration
   /// Whether a node may talk to others only after somebody approved it.
   package var needsApproval: Bool
+  /// What is decided about names.
+  package var names: NameOptions
 
   /// Options with everything but the address of the server at its default.
   package init(
@@ -38,7 +40,8 @@ package struct TailnetOptions: Sendable {
     ephemeralTimeout: Duration = .seconds(30 * 60),
     offlineGrace: Duration = .seconds(10),
     addressRest: Duration = AddressAllocation.defaultRest,
-    needsApproval: Bool = false
+    needsApproval: Bool = false,
+    names: NameOptions = NameOptions()
   ) {
     self.url = url
     self.domain = domain
@@ -50,6 +53,7 @@ package struct TailnetOptions: Sendable {
     self.offlineGrace = offlineGrace
     self.addressRest = addressRest
     self.needsApproval = needsApproval
+    self.names = names
   }
 
   /// The oldest version of the control protocol that we speak with a node.

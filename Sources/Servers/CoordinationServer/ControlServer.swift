@@ -116,8 +116,11 @@ package final class ControlServer: Sendable {
     }
     let sender = WebhookSender(logger: logger)
     telling = Task { await sender.run(coordinator.webhookDeliveries) }
+    let names = options.recordsFile
     ticking = Task {
+      var records = names.isEmpty ? nil : RecordsFile(names, logger: logger)
       while !Task.isCancelled {
+        if let changed = records?.changed() { await coordinator.apply(records: changed) }
         await coordinator.tick()
         // Cut short only when the server stops.
         try? await Task.sleep(for: .seconds(1))

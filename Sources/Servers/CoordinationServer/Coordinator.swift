@@ -21,7 +21,6 @@ package actor Coordinator {
 
   private let store: any Store
   private let tailnetID: TailnetID
-  private let options: TailnetOptions
   private let clock: @Sendable () -> Moment
   private let logger: Logger
   private var entropy: Entropy
@@ -49,6 +48,7 @@ package actor Coordinator {
   private(set) var droppedDeliveries = 0
 
   private var loginWaiters: [LoginID: [AsyncStream<Void>.Continuation]] = [:]
+  private var checkWaiters: [CheckID: [AsyncStream<Void>.Continuation]] = [:]
   var streams = MapStreams()
   private(set) var runs = PeerRunCache()
   private var flushTask: Task<Void, Never>?
@@ -72,7 +72,6 @@ package actor Coordinator {
   ) async throws(StoreError) {
     self.store = store
     self.tailnetID = tailnetID
-    self.options = options
     self.clock = clock
     self.entropy = entropy
     self.logger = logger
@@ -147,6 +146,14 @@ package actor Coordinator {
     try await store.policies(tailnetID, limit: limit)
   }
 
+  /// Tells every node about other names than before.
+  func apply(records: [DNSRecord]) {
+    var effects = Effects()
+    guard trouble == nil else { return }
+    tailnet.apply(records: records, at: now, into: &effects)
+    settleLater(effects)
+  }
+
   /// Whether the store works.
   package func check() async throws(StoreError) {
     if let trouble { throw trouble }
@@ -161,6 +168,8 @@ package actor Coordinator {
     streams.endAll()
     for waiters in loginWaiters.values { for waiter in waiters { waiter.finish() } }
     loginWaiters = [:]
+    for waiters in checkWaiters.values { for waiter in waiters { waiter.finish() } }
+    checkWaiters = [:]
     _ = await settle(Effects())
   }
 
@@ -224,7 +233,7 @@ package actor Coordinator {
     while trouble != nil {
       do throws(StoreError) {
         let records = try await store.load(tailnetID)
-        var restored = Tailnet(id: tailnetID, options: options, records: records, at: now)
+        var restored = Tailnet(id: tailnetID, options: tailnet.options, records: records, at: now)
         restored.adoptRuntime(of: tailnet, at: now)
         tailnet = restored
         trouble = nil
@@ -244,6 +253,9 @@ package actor Coordinator {
   private func finish(_ effects: Effects, head: Int64) {
     for id in effects.endedStreams { streams.end(of: id, except: tailnet.nodes[id]?.nodeKey) }
     for id in effects.settledLogins { wakeWaiters(of: id) }
+    for id in effects.settledChecks {
+      for waiter in checkWaiters.removeValue(forKey: id) ?? [] { waiter.finish() }
+    }
     for key in effects.lostKeys { lostKeyContinuation.yield(key) }
     if !tailnet.webhooks.isEmpty { tellWebhooks(effects) }
     guard head > published else { return }
@@ -261,7 +273,11 @@ package actor Coordinator {
           event.event == .test
           ? entry.subject == "webhook \(webhook.id)" : webhook.events.contains(event.event)
         guard isMeant else { continue }
-        let delivery = WebhookDelivery(webhook: webhook, event: event, domain: options.domain)
+        let delivery = WebhookDelivery(
+          webhook: webhook,
+          event: event,
+          domain: tailnet.options.domain
+        )
         if case .dropped = webhookContinuation.yield(delivery) { droppedDeliveries += 1 }
       }
     }
@@ -322,6 +338,17 @@ package actor Coordinator {
     // A machine asks once at a time; who asks more often only wakes its older questions.
     if waiters.count >= 4 { waiters.removeFirst().finish() }
     loginWaiters[id] = waiters + [waiter]
+    for await _ in verdicts { break }
+  }
+
+  /// Waits until somebody has decided about a session, or it is gone.
+  package func waitForVerdict(on id: CheckID) async {
+    guard tailnet.checks[id]?.verdict == .pending else { return }
+    let (verdicts, waiter) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
+    var waiters = checkWaiters[id] ?? []
+    // A machine asks once at a time; who asks more often only wakes its older questions.
+    if waiters.count >= 4 { waiters.removeFirst().finish() }
+    checkWaiters[id] = waiters + [waiter]
     for await _ in verdicts { break }
   }
 

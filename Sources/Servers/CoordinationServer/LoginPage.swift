@@ -62,6 +62,47 @@ enum LoginPage {
     )
   }
 
+  /// A session of SSH waits.
+  static func checking(_ check: SessionCheck, _ facts: (source: String, target: String)) -> String {
+    page(
+      "A session waits for its user",
+      """
+      \(self.facts(check, facts))
+      <p>If it is yours, have an administrator run, where the server runs:</p>
+      <pre>martlet-control auth approve \(check.id)</pre>
+      <p>If it is not:</p>
+      <pre>martlet-control auth reject \(check.id)</pre>
+      """
+    )
+  }
+
+  private static func facts(
+    _ check: SessionCheck,
+    _ names: (source: String, target: String)
+  ) -> String {
+    "<dl><dt>From</dt><dd>\(escaped(names.source))</dd><dt>To</dt><dd>\(escaped(names.target))</dd>"
+      + "<dt>As</dt><dd>\(escaped(NodeName.printable(check.login)))</dd></dl>"
+  }
+
+  /// Asks a person who has logged in whether a session is theirs.
+  static func confirming(
+    _ check: SessionCheck,
+    _ names: (source: String, target: String),
+    form: String
+  ) -> String {
+    page(
+      "Is this session yours?",
+      """
+      \(facts(check, names))
+      <p>If you did not start it yourself, close the page.</p>
+      <form method="post" action="/auth/confirm/\(check.id)">
+      <input type="hidden" name="token" value="\(escaped(form))">
+      <button>Let it pass</button>
+      </form>
+      """
+    )
+  }
+
   /// A machine is in.
   static func joined(_ node: NodeRecord) -> String {
     page(

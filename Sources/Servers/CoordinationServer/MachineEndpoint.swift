@@ -79,6 +79,8 @@ struct MachineEndpoint: Sendable {
       return await setAttributes(request.body, from: machine)
     case (_, "/machine/set-device-attr"):
       return Answer.text(405, "Only PATCH is answered here.")
+    case ("GET", let path) where path.hasPrefix("/machine/ssh/action/"):
+      return await session(target, from: machine)
     case (_, "/machine/update-health"): return Answer.empty(204)
     case ("GET", "/machine/whoami"): return await whoAmI(machine)
     case ("POST", "/machine/audit-log"): return await auditLog(request.body, from: machine)
@@ -253,6 +255,43 @@ struct MachineEndpoint: Sendable {
 
   private func log(_ error: any Error, endedMapOf node: NodeID) {
     logger.debug("a map stream ended", metadata: ["node": "\(node)", "reason": "\(error)"])
+  }
+
+  // MARK: Sessions of SSH
+
+  /// Answers `GET /machine/ssh/action/SOURCE/to/TARGET?local_user=NAME&auth_id=ID`.
+  private func session(_ target: RequestTarget, from machine: MachineKey) async -> HTTPResponse {
+    let path = target.segments
+    guard path.count == 6, path[4] == "to", let source = Int64(path[3]),
+      let place = Int64(path[5])
+    else { return Answer.text(404, "There is nothing here.") }
+    let login = target.value("local_user") ?? ""
+    let check = target.value("auth_id").flatMap { CheckID($0) }
+    do {
+      while true {
+        let outcome = try await coordinator.perform { tailnet, now, entropy, effects in
+          tailnet.refreshAccess(at: now, into: &effects)
+          return tailnet.session(
+            from: NodeID(source),
+            to: NodeID(place),
+            as: login,
+            check: check,
+            for: machine,
+            at: now,
+            using: &entropy,
+            into: &effects
+          )
+        }
+        switch outcome {
+        case .action(let action): return Answer.json(200, action.json)
+        case .foreign: return Answer.text(401, "This session is not this machine's.")
+        case .unknown: return Answer.text(404, "No rule asks for a check of this session.")
+        case .wait(let id):
+          await coordinator.waitForVerdict(on: id)
+          try Task.checkCancellation()
+        }
+      }
+    } catch { return unavailable(error) }
   }
 
   // MARK: Posture

@@ -30,8 +30,8 @@ struct PublicEndpoint: Sendable {
       return request.isForWebSocket ? webSocket(request, target) : upgrade(request)
     }
     if target.path == "/verify", request.method == "POST" { return await verify(request.body) }
-    if request.method == "POST", let logins, let id = confirmation(target) {
-      return await logins.confirm(id, request)
+    if request.method == "POST", let logins, let subject = confirmation(target) {
+      return await logins.confirm(subject, request)
     }
     if APIDoor.isAPI(target.path) { return await api.answer(request) }
     guard request.method == "GET" || request.method == "HEAD" else {
@@ -46,10 +46,11 @@ struct PublicEndpoint: Sendable {
     case "/robots.txt": return Answer.text(200, "User-agent: *\nDisallow: /")
     default:
       let segments = target.segments
-      guard segments.count == 2, segments[0] == "register" else {
-        return Answer.text(404, "There is nothing here.")
+      switch (segments.count, segments.first) {
+      case (2, "register"?): return await loginPage(segments[1])
+      case (2, "auth"?): return await checkPage(segments[1])
+      default: return Answer.text(404, "There is nothing here.")
       }
-      return await loginPage(segments[1])
     }
   }
 
@@ -109,13 +110,24 @@ struct PublicEndpoint: Sendable {
     return Answer.html(200, LoginPage.waiting(login))
   }
 
-  /// The login that `POST /register/confirm/ID` is about.
-  private func confirmation(_ target: RequestTarget) -> LoginID? {
+  /// The page of a session of SSH that waits for its user.
+  private func checkPage(_ text: Substring) async -> HTTPResponse {
+    guard let id = CheckID(text) else { return Answer.html(400, LoginPage.unknown) }
+    let found = await coordinator.read { tailnet, _ in tailnet.waitingCheck(id) }
+    guard let (check, source, target) = found else { return Answer.html(404, LoginPage.unknown) }
+    if let logins { return await logins.begin(.check(id)) }
+    return Answer.html(200, LoginPage.checking(check, (source, target)))
+  }
+
+  /// What `POST /register/confirm/ID` or `POST /auth/confirm/ID` is about.
+  private func confirmation(_ target: RequestTarget) -> LoginFlows.Subject? {
     let segments = target.segments
-    guard segments.count == 3, segments[0] == "register", segments[1] == "confirm" else {
-      return nil
+    guard segments.count == 3, segments[1] == "confirm" else { return nil }
+    switch segments[0] {
+    case "register": return LoginID(segments[2]).map { .machine($0) }
+    case "auth": return CheckID(segments[2]).map { .check($0) }
+    default: return nil
     }
-    return LoginID(segments[2])
   }
 
   // MARK: The way in

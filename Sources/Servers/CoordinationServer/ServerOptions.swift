@@ -24,6 +24,8 @@ package struct ServerOptions: Sendable {
   package var identityProvider: IdentityProviderOptions?
   /// Where counters are told to whoever asks; nowhere, unless said.
   package var metricsListen: [Endpoint] = []
+  /// A file with names that nodes are told, watched; empty for none.
+  package var recordsFile = ""
   /// How many machines may be connected.
   package var maximumMachines = 20_000
 

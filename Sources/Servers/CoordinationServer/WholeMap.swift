@@ -121,7 +121,7 @@ struct PeerRunCache {
         forget(id)
         profiles = [:]
       case .user: profiles = [:]
-      case .relayMap, .access, .policy: break
+      case .relayMap, .names, .access, .policy: break
       }
     }
   }

@@ -91,6 +91,7 @@ extension SQLiteStore {
     case .withheld(let id): ("withheld", id.rawValue)
     case .user(let id): ("user", id.rawValue)
     case .relayMap: ("relay map", nil)
+    case .names: ("names", nil)
     case .access(let id): ("access", id.rawValue)
     case .policy: ("policy", nil)
     }

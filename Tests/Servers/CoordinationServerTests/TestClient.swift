@@ -33,6 +33,7 @@ struct TestServer: Sendable {
     _ change: @Sendable (inout TailnetOptions) -> Void = { _ in },
     logger: Logger = TestServer.silent,
     maximumMachines: Int = 20_000,
+    records: String = "",
     _ body: (TestServer) async throws -> Result
   ) async throws -> Result {
     let directory = NSTemporaryDirectory() + "mt-" + UUID().uuidString
@@ -41,7 +42,8 @@ struct TestServer: Sendable {
       in: directory,
       change,
       logger: logger,
-      maximumMachines: maximumMachines
+      maximumMachines: maximumMachines,
+      records: records
     )
     do {
       let result = try await body(server)
@@ -57,7 +59,8 @@ struct TestServer: Sendable {
     in directory: String,
     _ change: @Sendable (inout TailnetOptions) -> Void = { _ in },
     logger: Logger = TestServer.silent,
-    maximumMachines: Int = 20_000
+    maximumMachines: Int = 20_000,
+    records: String = ""
   ) async throws -> TestServer {
     let state = try StateDirectory(directory)
     var tailnet = TailnetOptions(url: "http://127.0.0.1:1", domain: "lab.example")
@@ -72,6 +75,7 @@ struct TestServer: Sendable {
       version: "test"
     )
     options.maximumMachines = maximumMachines
+    options.recordsFile = records
     let server = try await ControlServer(
       options,
       state: state,

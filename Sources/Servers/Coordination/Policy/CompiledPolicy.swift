@@ -15,7 +15,7 @@ package struct CompiledPolicy: Sendable {
   let rules: [AccessRule]
   let sshRules: [SSHAccess]
   let grants: [AttributeGrant]
-  private let devices: [NodeID: PolicyWorld.Device]
+  let devices: [NodeID: PolicyWorld.Device]
   private let kin: [UserID: [NodeID]]
   /// Which rules have a device among their sources, and which lead to it.
   private var parts: [NodeID: Part] = [:]

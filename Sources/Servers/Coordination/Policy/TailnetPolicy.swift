@@ -98,6 +98,7 @@ extension Tailnet {
     policyState.policy = policy
     policyState.trouble = nil
     policyState.isStale = true
+    checks.forgetSuccesses()
     effects.mutations.append(.policy(version))
     audit(actor, "policy.set", "policy \(version.id)", reason, at: now, into: &effects)
     approveRoutes(at: now, into: &effects)
@@ -158,6 +159,10 @@ extension Tailnet {
     let changed = old.map { new.changed(among: concerned, since: $0) } ?? concerned.sorted()
     policyState.counters.changed += changed.count
     for id in changed { note(.access(id), at: now, into: &effects) }
+    // Who is told what it may do learns of all that route, but not of those that ceased to.
+    for device in old?.routing ?? [] where new.device(device)?.isRouting == false {
+      note(.node(device), at: now, into: &effects)
+    }
   }
 
   /// Whether what the policy comes to for a node is out of date, rather than what it comes to for
@@ -181,21 +186,12 @@ extension Tailnet {
         groups: user.groups
       )
     }
-    var devices = order.compactMap { nodes[$0] }.filter(\.isAuthorized).map(device)
-    // Who is connected serves a subnet before who is not.
-    let routers = devices.indices.filter { !devices[$0].routes.isEmpty }
-      .sorted { left, right in
-        let (isLeft, isRight) = (isOnline(devices[left].id), isOnline(devices[right].id))
-        return isLeft == isRight ? left < right : isLeft
-      }
-    for (index, chosen) in zip(routers, routers.map { devices[$0] }.choosingPrimaries) {
-      devices[index] = chosen
-    }
+    let devices = order.compactMap { nodes[$0] }.filter(\.isAuthorized).map(device)
     return PolicyWorld(people: people, devices: devices)
   }
 
   private func device(_ node: NodeRecord) -> PolicyWorld.Device {
-    PolicyWorld.Device(
+    var device = PolicyWorld.Device(
       id: node.id,
       name: node.name,
       addresses: node.addresses,
@@ -205,6 +201,8 @@ extension Tailnet {
       approved: node.approvedRoutes,
       attributes: node.posture
     )
+    device.primaryRoutes = routes.primaries(of: node.id)
+    return device
   }
 
   /// Approves what the policy approves of the routes that nodes announce; takes none back.

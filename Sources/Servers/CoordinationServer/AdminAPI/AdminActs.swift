@@ -101,6 +101,11 @@ extension AdminCall {
       return try await changed(path[0]) { (tailnet, id, now, effects) throws(Refusal) in
         try tailnet.authorizeNode(id, path[1] == "approve", by: actor, at: now, into: &effects)
       }
+    case ("POST", 2) where path[1] == "approve_routes":
+      let change = try body.routeChange()
+      return try await changed(path[0]) { (tailnet, id, now, effects) throws(Refusal) in
+        try tailnet.approveRoutes(of: id, change, by: actor, at: now, into: &effects)
+      }
     case (_, 2...3) where path[1] == "attributes":
       return try await attributes(method, of: path[0], path.count == 3 ? path[2] : nil)
     default: return nil
@@ -270,8 +275,19 @@ extension AdminCall {
     switch (method, path) {
     case ("GET", []):
       return await coordinator.read { tailnet, _ in
-        ["authRequests": .array(tailnet.logins.pending.map(AdminValue.login))]
+        [
+          "authRequests": .array(tailnet.logins.pending.map(AdminValue.login)),
+          "sshChecks": .array(
+            tailnet.checks.pending.compactMap { AdminValue.check($0, in: tailnet) }
+          ),
+        ]
       }
+    case ("POST", ["approve"]) where await isCheck(), ("POST", ["reject"]) where await isCheck():
+      guard let id = CheckID(try body.required("authId")) else { return nil }
+      try await coordinator.perform { (tailnet, now, _, effects) throws(Refusal) in
+        try tailnet.decide(id, passed: path == ["approve"], by: actor, at: now, into: &effects)
+      }
+      return [:]
     case ("POST", ["approve"]), ("POST", ["register"]):
       let (id, user, tags) = (try loginID(), try body.text("user"), try body.list("tags"))
       return try await shown { (tailnet, now, entropy, effects) throws(Refusal) in
@@ -296,6 +312,13 @@ extension AdminCall {
       return [:]
     default: return nil
     }
+  }
+
+  /// Whether it is a session of SSH that the call is about.
+  private func isCheck() async -> Bool {
+    // What cannot be read is refused by whoever asks for it next.
+    guard let text = try? body.text("authId"), let id = CheckID(text) else { return false }
+    return await coordinator.read { tailnet, _ in tailnet.checks[id] != nil }
   }
 
   private func loginID() throws(Refusal) -> LoginID {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Addressing
 internal import Coordination
 internal import CoordinationStore
 internal import Cryptography
@@ -187,6 +188,24 @@ struct AdminBody: Sendable {
     case nil, .null?: return AdminBody([:])
     case .object(let object)?: return AdminBody(.object(object))
     default: throw .invalid("\(name) has to be an object.")
+    }
+  }
+
+  /// What becomes of a node's approved routes: `routes` for these alone, or `add`, or `remove`.
+  func routeChange() throws(Refusal) -> RouteChange {
+    let given = ["routes", "add", "remove"].filter { value[$0] != nil }
+    guard given.count == 1 else { throw .invalid("Give one of routes, add and remove.") }
+    var prefixes: [IPPrefix] = []
+    for text in try list(given[0]) {
+      guard let prefix = IPPrefix(text) ?? IPAddress(text).map({ IPPrefix(host: $0) }) else {
+        throw .invalid("'\(NodeName.printable(text))' is not a route: write 10.0.0.0/8.")
+      }
+      prefixes.append(prefix)
+    }
+    switch given[0] {
+    case "add": return .add(prefixes)
+    case "remove": return .remove(prefixes)
+    default: return .replace(prefixes)
     }
   }
 

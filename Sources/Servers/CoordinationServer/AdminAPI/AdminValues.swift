@@ -40,10 +40,7 @@ enum AdminValue {
       "online": .bool(tailnet.isOnline(node.id)),
       "approvedRoutes": list(node.approvedRoutes.map(\.description)),
       "availableRoutes": list(node.announcedRoutes.map(\.description)),
-      "subnetRoutes": list(
-        node.announcedRoutes.filter { $0.length > 0 && node.approvedRoutes.contains($0) }
-          .map(\.description)
-      ),
+      "subnetRoutes": list(tailnet.activeRoutes(of: node).map(\.description)),
       "tags": list(node.tags),
       "fqdn": .string(tailnet.qualifiedName(of: node)),
       "ephemeral": .bool(node.isEphemeral),
@@ -77,6 +74,14 @@ enum AdminValue {
       "requestedTags": list(login.requestedTags),
       "ephemeral": .bool(login.isEphemeral),
       "createdAt": time(login.created.time),
+    ]
+  }
+
+  static func check(_ check: SessionCheck, in tailnet: Tailnet) -> JSONValue? {
+    guard let (_, source, target) = tailnet.waitingCheck(check.id) else { return nil }
+    return [
+      "id": .string(check.id.description), "source": .string(source), "target": .string(target),
+      "login": .string(NodeName.printable(check.login)), "createdAt": time(check.created.time),
     ]
   }
 

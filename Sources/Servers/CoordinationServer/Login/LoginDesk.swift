@@ -122,38 +122,71 @@ actor LoginDesk {
   /// Shows whose machine it would be, and asks whether it is.
   private func ask(_ claims: IdentityClaims, for subject: LoginFlows.Subject) async -> HTTPResponse
   {
-    guard case .machine(let id) = subject,
-      let login = await coordinator.read({ tailnet, _ in tailnet.logins[id] }),
-      login.verdict == .pending
-    else { return Answer.html(410, LoginPage.unknown) }
-    let kept = flows.keep(claims, for: subject, at: clock().instant, using: &entropy)
-    let person = claims.email.isEmpty ? claims.preferredName : claims.email
-    var answer = Answer.html(
-      200,
-      LoginPage.confirming(login, as: person, form: kept.form),
-      mayPost: true
-    )
+    let kept: (form: String, browser: String)
+    let (page, place): (String, String)
+    switch subject {
+    case .machine(let id):
+      guard let login = await coordinator.read({ tailnet, _ in tailnet.logins[id] }),
+        login.verdict == .pending
+      else { return Answer.html(410, LoginPage.unknown) }
+      kept = flows.keep(claims, for: subject, at: clock().instant, using: &entropy)
+      let person = claims.email.isEmpty ? claims.preferredName : claims.email
+      page = LoginPage.confirming(login, as: person, form: kept.form)
+      place = "/register/confirm/\(id)"
+    case .check(let id):
+      guard
+        let (check, from, to) = await coordinator.read({ tailnet, _ in tailnet.waitingCheck(id) })
+      else { return Answer.html(410, LoginPage.unknown) }
+      kept = flows.keep(claims, for: subject, at: clock().instant, using: &entropy)
+      page = LoginPage.confirming(check, (from, to), form: kept.form)
+      place = "/auth/confirm/\(id)"
+    }
+    var answer = Answer.html(200, page, mayPost: true)
     answer.headers.add(
       "Set-Cookie",
-      cookie(Self.confirmCookie(id), kept.browser, "/register/confirm/\(id)", "Strict")
+      cookie(Self.confirmCookie(subject), kept.browser, place, "Strict")
     )
     return answer
   }
 
-  /// `POST /register/confirm/ID`: the person says that the machine is theirs.
-  func confirm(_ id: LoginID, _ request: HTTPRequest) async -> HTTPResponse {
+  /// `POST /register/confirm/ID`, `POST /auth/confirm/ID`: the person says that it is theirs.
+  func confirm(_ subject: LoginFlows.Subject, _ request: HTTPRequest) async -> HTTPResponse {
     if let origin = request.headers["Origin"], origin != "null", !isOwn(origin) {
       return Self.stray
     }
-    let browser = FormFields.cookies(Self.confirmCookie(id), in: request.headers.values("Cookie"))
+    let name = Self.confirmCookie(subject)
+    let browser = FormFields.cookies(name, in: request.headers.values("Cookie"))
     let form = FormFields.decode(request.body)?.first { $0.name == "token" }?.value ?? ""
-    let claims = flows.confirm(form, for: .machine(id), from: browser.first, at: clock().instant)
+    let claims = flows.confirm(form, for: subject, from: browser.first, at: clock().instant)
     guard let claims else {
       logger.notice("refused a confirmation that was not asked for, or is over")
       return Self.stray
     }
-    let end = provider.options.usesTokenExpiry ? claims.expiry : nil
     do {
+      return try await finish(subject, claims)
+    } catch let refusal as Refusal {
+      return Answer.html(refusal.status, LoginPage.message("Not let in", refusal.message))
+    } catch {
+      logger.warning("a login failed", metadata: ["reason": "\(error)"])
+      return Answer.html(503, LoginPage.message("Not let in", "Try again in a while."))
+    }
+  }
+
+  private func finish(
+    _ subject: LoginFlows.Subject,
+    _ claims: IdentityClaims
+  ) async throws -> HTTPResponse {
+    let end = provider.options.usesTokenExpiry ? claims.expiry : nil
+    switch subject {
+    case .check(let id):
+      try await coordinator.perform { (tailnet, now, _, effects) throws(Refusal) in
+        try tailnet.pass(id, as: claims, at: now, into: &effects)
+      }
+      return Answer.html(
+        200,
+        LoginPage.message("Done", "The session goes on. You can close this page.")
+      )
+    case .machine(let id):
       let node = try await coordinator.perform { (tailnet, now, entropy, effects) throws(Refusal) in
         try tailnet.signIn(
           id,
@@ -169,11 +202,6 @@ actor LoginDesk {
         metadata: ["node": "\(node.id)", "name": "\(node.name)"]
       )
       return Answer.html(200, LoginPage.joined(node))
-    } catch let refusal as Refusal {
-      return Answer.html(refusal.status, LoginPage.message("Not let in", refusal.message))
-    } catch {
-      logger.warning("a login failed", metadata: ["reason": "\(error)"])
-      return Answer.html(503, LoginPage.message("Not let in", "Try again in a while."))
     }
   }
 
@@ -201,7 +229,10 @@ actor LoginDesk {
     "martlet_login_" + state.prefix(8).filter { $0.isASCII && ($0.isLetter || $0.isNumber) }
   }
 
-  private static func confirmCookie(_ id: LoginID) -> String {
-    "martlet_confirm_" + id.description.prefix(8)
+  private static func confirmCookie(_ subject: LoginFlows.Subject) -> String {
+    switch subject {
+    case .machine(let id): "martlet_confirm_" + id.description.prefix(8)
+    case .check(let id): "martlet_check_" + id.description.prefix(8)
+    }
   }
 }
