@@ -3,10 +3,10 @@
 
 A value is larger or smaller for the better; what counts are ratios within one round, ours against each rival's.
 """
-import dataclasses, pathlib, shutil, sys, time, traceback
+import dataclasses, json, pathlib, shutil, sys, time, traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
-from harness import BINARIES
+from harness import BINARIES, run
 from bed import OURS
 import loads, shares
 
@@ -186,6 +186,20 @@ def size(_, settings):
     return [case]
 
 
+def lookups(_, settings):
+    """How much longer a look-up takes in larger tables: of ours alone, in memory."""
+    told = [json.loads(run(BINARIES / "martlet-bench", "lookups").stdout) for _ in range(settings.rounds)]
+    cases = []
+    for what, noun in (("prefixes", "finding a peer among"), ("rules", "judging a packet by")):
+        least, *more = sorted((name for name in told[0] if name.startswith(what)), key=lambda name: int(name[len(what):]))
+        for name in more:
+            case = Case("lookups", f"{noun} {int(name[len(what):]):,} {what}", LESS, kind="lookup")
+            for round in told:
+                case.add(OURS, round[name] / round[least])
+            cases.append(case)
+    return cases
+
+
 def handshakes(bed, settings):
     case = Case("handshakes", "handshakes answered in a second of one core", MORE, goal=3, goal_newer=3)
     for tunnel in bed.tunnels.values():
@@ -221,7 +235,7 @@ def profile(bed, settings):
 
 #: Which figures are measured on which bed, in this order.
 BEDS = [
-    (None, [size]),
+    (None, [size, lookups]),
     ({"mtu": 1280}, [memory, veth, ping, tcp, udp, profile]),
     ({"mtu": 1420}, [tcp_1420]),
     ({"mtu": 1280, "pinned": True}, [pinned]),

@@ -6,7 +6,11 @@ Clocks lie on a busy machine; a count of instructions does not. `martlet-bench p
 pipeline to another under callgrind, for N runs and for 2N: the difference is the steady state. The cipher is left
 out: which one runs depends on the processor.
 
-usage: instructions.py [KIND...]    all kinds without
+Looking addresses up among prefixes and judging packets by rules must not cost more the more there are: that is
+compared within one run, table by table.
+
+usage: instructions.py [KIND...]    all kinds and the look-ups without
+       instructions.py lookups      the look-ups alone
        instructions.py --write      puts what is measured into instructions.json, as the budget
        instructions.py --explain KIND DIRECTION    where the instructions go
 """
@@ -21,6 +25,10 @@ KINDS = ("tcp-train", "tcp6-train", "tcp-ack", "udp-train", "udp-1200", "udp-64"
 DIRECTIONS = {"outbound": "*measuredOutbound*", "inbound": "*measuredInbound*"}
 PACKETS_A_RUN, RUNS = 40, 25
 CIPHER = re.compile(r"boringssl|chacha|poly1305|aead|\bimb_|ipsec_mb|pthread_once", re.IGNORECASE)
+#: How many prefixes and rules are compared with the fewest, and how much more the most may cost.
+LOOKUPS = {"prefixes": (10, 1000, 100_000), "rules": (10, 1000, 10_000)}
+LOOKUPS_SLACK = 1.5
+LOOKUPS_A_ROUND = 1024
 ALLOCATION = re.compile(r"^_*(libc_)?(malloc|calloc|realloc|memalign|posix_memalign|aligned_alloc)$")
 
 
@@ -69,9 +77,38 @@ def judge(kind, direction, found, budget):
                f"and may {allowed['allocations']:g} times")
 
 
-def check(kinds):
-    budget = json.loads(BUDGET.read_text())
+def lookup(table, size):
+    """Instructions of one look-up: a second round over the same table leaves its start out."""
+    counts = []
+    for rounds in (1, 2):
+        command = [BINARIES / "martlet-bench", "lookups", "--table", table, "--size", size, "--rounds", rounds]
+        instructions, _ = callgrind.profile(command, "*measuredTurn*")
+        counts.append(sum(instructions.values()))
+    if not counts[0]:
+        raise RuntimeError("callgrind saw no look-ups: were the names stripped from martlet-bench?")
+    return (counts[1] - counts[0]) / LOOKUPS_A_ROUND
+
+
+def check_lookups():
+    """What is wrong with tables whose look-ups cost more the larger they are, in sentences."""
+    pairs = [(table, size) for table, sizes in LOOKUPS.items() for size in sizes]
+    with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        found = dict(zip(pairs, pool.map(lambda pair: lookup(*pair), pairs)))
     wrong = []
+    for table, (least, *more) in LOOKUPS.items():
+        for size in more:
+            ratio = found[table, size] / found[table, least]
+            isFine = ratio <= LOOKUPS_SLACK
+            print(f"{'ok' if isFine else 'not ok'} a look-up among {size:,} {table} takes {found[table, size]:.0f} instructions, "
+                  f"{ratio:.2f} times as many as among {least}; {LOOKUPS_SLACK:g} are allowed", flush=True)
+            if not isFine:
+                wrong.append(f"a look-up among {size:,} {table} takes {ratio:.2f} times the instructions of one among {least}")
+    return wrong
+
+
+def check(kinds, withLookups):
+    budget = json.loads(BUDGET.read_text())
+    wrong = check_lookups() if withLookups else []
     for (kind, direction), found in measure_all(kinds).items():
         sentences = list(judge(kind, direction, found, budget))
         wrong += sentences
@@ -116,6 +153,7 @@ if __name__ == "__main__":
         elif "--explain" in sys.argv:
             explain(*sys.argv[sys.argv.index("--explain") + 1:][:2])
         else:
-            check([kind for kind in KINDS if not sys.argv[1:] or kind in sys.argv[1:]])
+            asked = sys.argv[1:] or [*KINDS, "lookups"]
+            check([kind for kind in KINDS if kind in asked], "lookups" in asked)
     except Skip as reason:
         print(f"skip: {reason}")

@@ -150,6 +150,9 @@ def markdown(published):
     if rows := of_kind("growth"):
         text += "\n## Delay beside a bulk flow\n\nHow many times as long as idle; the goal is 3.\n\n"
         text += table(["", *everyone], [[line["name"], *[cell(line["values"][label]) for label in everyone]] for line in rows])
+    if rows := of_kind("lookup"):
+        text += "\n## Look-ups in large tables\n\nHow many times as long as among ten.\n\n"
+        text += table(["", published["ours"]], [[line["name"], cell(line["values"][published["ours"]])] for line in rows])
     if rows := of_kind("wire"):
         text += "\n## Against the plain wire\n\nOne flow through the tunnel, as a part of one flow past it.\n\n"
         text += table(["", *everyone], [[line["name"], *[cell(line["shareOfWire"][label]) for label in everyone]] for line in rows])

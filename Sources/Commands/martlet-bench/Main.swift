@@ -16,7 +16,7 @@ struct MartletBench: AsyncParsableCommand {
     version: Version.long,
     subcommands: [
       PacketsCommand.self, SendCommand.self, ReceiveCommand.self, HandshakesCommand.self,
-      RelayCommand.self, ControlCommand.self,
+      RelayCommand.self, ControlCommand.self, LookupsCommand.self,
     ]
   )
 

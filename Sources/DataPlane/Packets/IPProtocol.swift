@@ -26,6 +26,11 @@ public struct IPProtocol: RawRepresentable, Hashable, Sendable {
   @inlinable public static var tsmp: IPProtocol { IPProtocol(rawValue: 99) }
   /// SCTP.
   @inlinable public static var sctp: IPProtocol { IPProtocol(rawValue: 132) }
+
+  /// Whether IPv6 tells its length in its second byte: hop-by-hop options, routing, destination options.
+  ///
+  /// - Source: RFC 8200 §4.3, §4.4 and §4.6.
+  @inlinable public var isOptions: Bool { rawValue == 0 || rawValue == 43 || rawValue == 60 }
 }
 
 /// The control bits of a TCP header.

@@ -171,8 +171,14 @@ public struct PacketView: Hashable, Sendable {
     case (.igmp, _) where room >= 8: kind = .other
     case (.tcp, _), (.udp, _), (.sctp, _), (.icmp, .v4), (.icmpv6, .v6), (.tsmp, _), (.igmp, _):
       kind = .malformed
+    case (_, .v6) where upper.isOptions && !hasWholeOptions(bytes, at: offset): kind = .malformed
     default: kind = .other
     }
+  }
+
+  /// Whether the extension header at `offset` ends within the packet; a jumbogram has none by its length.
+  private func hasWholeOptions(_ bytes: PacketBytes, at offset: Int) -> Bool {
+    offset + 8 <= length && offset + (Int(bytes[offset + 1]) + 1) * 8 <= length
   }
 
   private mutating func readPorts(_ bytes: PacketBytes) {

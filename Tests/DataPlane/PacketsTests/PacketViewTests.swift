@@ -91,7 +91,12 @@ struct PacketViewTests {
 
   @Test("IPv6 fragments are judged by their offset")
   func fragments() {
-    func fragment(_ block: UInt16, more: Bool, next: UInt8 = 17) -> PacketView {
+    func fragment(
+      _ block: UInt16,
+      more: Bool,
+      next: UInt8 = 17,
+      content: [UInt8] = Support.payload(40)
+    ) -> PacketView {
       let field = block << 3 | (more ? 1 : 0)
       let payload = [next, 0, UInt8(field >> 8), UInt8(field & 255), 0, 0, 0, 1]
       return Support.view(
@@ -99,7 +104,7 @@ struct PacketViewTests {
           from: Support.source6,
           to: Support.destination6,
           proto: .fragmentHeader,
-          payload: payload + Support.payload(40)
+          payload: payload + content
         )
       )
     }
@@ -110,7 +115,10 @@ struct PacketViewTests {
     #expect(fragment(9, more: false).kind == .malformed)
     #expect(fragment(10, more: false).kind == .fragment)
     #expect(fragment(0, more: true, next: 99).kind == .malformed)
-    #expect(fragment(0, more: false, next: 43).kind == .other)
+    let routing: [UInt8] = [17, 1] + Support.payload(22)
+    #expect(fragment(0, more: false, next: 43, content: routing).kind == .other)
+    // It says that it is longer than the packet.
+    #expect(fragment(0, more: false, next: 43, content: [17, 3] + routing).kind == .malformed)
   }
 
   @Test("An echo request is answered with the same data", arguments: [false, true])

@@ -11,6 +11,7 @@ import Logging
 import Netmap
 import NodeConfiguration
 import PacketFilter
+import PacketPipeline
 import Timing
 
 extension NodeBackend {
@@ -36,6 +37,12 @@ extension NodeBackend {
     for problem in configuration.filterProblems {
       logger.warning("a rule of the packet filter is left out", metadata: ["what": "\(problem)"])
     }
+    let leftOut = LeftOut(
+      peers: configuration.pipeline.peers.count,
+      of: ToldConfiguration.peersMaximum,
+      rules: configuration.pipeline.filter.rulesLeftOut
+    )
+    if let text = leftOut.text { warn(.mapTooLarge, text) } else { clear(.mapTooLarge) }
     await plane.apply(configuration.pipeline)
     applyRouter(configuration.router)
   }

@@ -21,6 +21,8 @@ package enum Trouble: String, Hashable, Sendable, CaseIterable {
   case peerRelay = "peer-relay"
   /// The state file was damaged and set aside.
   case stateSetAside = "state-set-aside"
+  /// The network map holds more than this node takes.
+  case mapTooLarge = "map-too-large"
 
   /// What it is, in a few words.
   var title: String {
@@ -33,6 +35,7 @@ package enum Trouble: String, Hashable, Sendable, CaseIterable {
     case .router: "Addresses or routes not set"
     case .peerRelay: "Not a peer relay"
     case .stateSetAside: "State was damaged"
+    case .mapTooLarge: "Network map too large"
     }
   }
 
@@ -40,7 +43,7 @@ package enum Trouble: String, Hashable, Sendable, CaseIterable {
   var impactsConnectivity: Bool {
     switch self {
     case .controlUnreachable, .portTaken, .peerRelay, .stateSetAside: false
-    case .loginFailed, .relayUnreachable, .captivePortal, .router: true
+    case .loginFailed, .relayUnreachable, .captivePortal, .router, .mapTooLarge: true
     }
   }
 
