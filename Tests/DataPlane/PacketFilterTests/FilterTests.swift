@@ -169,7 +169,12 @@ struct FilterTests {
     short[3] = 28
     #expect(verdict(short) == .drop(.malformed))
     for header: UInt8 in [0, 43, 51, 60, 4, 41] {
-      #expect(verdict(Sample.packet(header, far6, v6)) == .drop(.rules), "\(header)")
+      var packet = Sample.packet(header, far6, v6)
+      packet[41] = 0  // An extension header of 8 bytes.
+      #expect(verdict(packet) == .drop(.rules), "\(header)")
+      guard [0, 43, 60].contains(header) else { continue }
+      packet[41] = 200  // It ends behind the packet.
+      #expect(verdict(packet) == .drop(.malformed), "\(header)")
     }
     let mapped = try #require(IPAddress("::ffff:100.64.0.1"))
     #expect(verdict(Sample.packet(6, far6, mapped, port: 22)) == .drop(.malformed))

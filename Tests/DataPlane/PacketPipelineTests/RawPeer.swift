@@ -88,9 +88,13 @@ final class RawPeer {
 
   /// Packets as a train of datagrams of one size.
   func sealed(_ packets: [[UInt8]]) throws -> [UInt8] {
+    try datagrams(packets).flatMap { $0 }
+  }
+
+  /// Packets as datagrams of one size.
+  func datagrams(_ packets: [[UInt8]]) throws -> [[UInt8]] {
     let run = try #require(begin(packets.count))
-    var train: [UInt8] = []
-    for (index, packet) in packets.enumerated() {
+    return packets.enumerated().map { index, packet in
       let filling = [UInt8](repeating: 0, count: Self.padded - packet.count + 16)
       var datagram = [UInt8](repeating: 0, count: 16) + packet + filling
       // SAFETY: header, padded packet and tag fit the array.
@@ -98,9 +102,8 @@ final class RawPeer {
         guard let base = bytes.baseAddress else { return }
         unsafe tunnel.seal(run, index: index, buffer: base, plaintextCount: Self.padded)
       }
-      train += datagram
+      return datagram
     }
-    return train
   }
 
   /// Gives the node datagrams that arrive together; what it delivers is kept in `node.delivered`.
@@ -127,7 +130,4 @@ final class RawPeer {
     node.effects.reset()
     return messages
   }
-
-  /// How many packets fell off so far, for whatever reason.
-  var dropped: UInt64 { node.counters.inboundDrops.values.reduce(0, +) }
 }

@@ -29,6 +29,22 @@ final class Node {
 
   var counters: Counters { pipeline.counters }
 
+  /// The packets that the host makes of what it was given, in order.
+  var taken: [[UInt8]] {
+    delivered.flatMap { header, bytes in
+      var bytes = bytes
+      return HostPacket.cut(&bytes, header)
+    }
+  }
+
+  /// How many packets and datagrams fell off so far, on either way and in path finding.
+  var fallenOff: UInt64 {
+    let paths = pipeline.status(at: Instant(nanoseconds: 0)).pathCounters
+    return counters.inboundDrops.values.reduce(0, +) + counters.outboundDrops.values.reduce(0, +)
+      + paths.unknownSender + paths.notAuthentic + paths.malformed + paths.strayResponses
+      + paths.unsupported + paths.strayAllocations
+  }
+
   init(_ number: Int) {
     var entropy = Entropy(seed: UInt64(number) * 1000)
     id = PeerID(Int64(number))
@@ -137,6 +153,13 @@ final class Network {
     }
     perform(node)
     settle()
+  }
+
+  /// Lets two nodes find their path and their session, and forgets what was delivered meanwhile.
+  func settleSession(from node: Node, to peer: Node) {
+    send(HostPacket.udp(from: node.v4, to: peer.v4, payload: [1]).packet, from: node)
+    advance(by: .seconds(1))
+    peer.delivered = []
   }
 
   func ping(_ peer: Node, from node: Node, _ kind: PingKind, id: UInt64) {
@@ -319,6 +342,18 @@ enum HostPacket {
       checksumOffset: field
     )
     return (packet, offload)
+  }
+
+  /// The packets that a host makes of one that it is given; none when the header does not fit it.
+  static func cut(_ packet: inout [UInt8], _ header: OffloadHeader) -> [[UInt8]] {
+    packet.withPacketBytes { whole in
+      guard let segmenter = Segmenter(whole, PacketView(whole), header) else { return [] }
+      return (0..<segmenter.count).map { index in
+        var one = [UInt8](repeating: 0, count: segmenter.length(of: index))
+        one.withPacketBytes { segmenter.write(index, of: whole, to: $0) }
+        return one
+      }
+    }
   }
 
   /// What follows the transport header.
