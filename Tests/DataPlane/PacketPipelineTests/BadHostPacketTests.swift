@@ -161,4 +161,20 @@ struct BadHostPacketTests {
     #expect(there.taken.count == Arena.maximumSegments)
     #expect(here.counters.outboundDrops[.tooManySegments] == 60_000 - UInt64(Arena.maximumSegments))
   }
+
+  @Test("A packet larger than any datagram is a counted drop")
+  func tooLarge() {
+    let network = Network()
+    let (here, there) = (network.nodes[0], network.nodes[1])
+    network.settleSession(from: here, to: there)
+    let made = HostPacket.udp(
+      from: here.v6,
+      to: there.v6,
+      payload: HostPacket.payload(65_500),
+      segmentSize: 65_500
+    )
+    network.send(made.packet, from: here, offload: made.offload)
+    #expect(there.taken.isEmpty)
+    #expect(here.counters.outboundDrops == [.tooLarge: 1])
+  }
 }

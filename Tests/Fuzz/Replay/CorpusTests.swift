@@ -2,6 +2,7 @@
 
 import Bytes
 import Foundation
+import PacketPipeline
 import Testing
 
 @Suite("Committed corpora")
@@ -35,11 +36,38 @@ struct CorpusTests {
     for input in inputs {
       target.run(input.bytes)
       // Large samples are cut in steps, so that it stays a matter of seconds.
-      let step = max(1, input.bytes.count / 1024)
+      let step = max(1, input.bytes.count / target.cuts)
       for count in stride(from: 0, to: input.bytes.count, by: step) {
         target.run(Array(input.bytes.prefix(count)))
       }
     }
+  }
+
+  @Test("The corpus of the pipeline reaches cutting, joining, and every reason to drop a packet")
+  func reachOfPipeline() throws {
+    let target = try #require(FuzzTarget.named("Pipeline"))
+    var reached = PipelineReach()
+    for input in try Self.inputs(of: target) {
+      let one = PipelineWorld.run(input.bytes)
+      reached.joined += one.joined
+      reached.cut += one.cut
+      reached.inbound.formUnion(one.inbound)
+      reached.outbound.formUnion(one.outbound)
+    }
+    #expect(reached.joined > 20 && reached.cut > 20)
+    // Only a relay carries packets of strangers, only routers mark packets as congested, and what is
+    // no datagram at all does not arrive.
+    let elsewhere: Set<Counters.InboundDrop> = [.unknownPeer, .congested, .noise]
+    let inbound = Set(Counters.InboundDrop.allCases).subtracting(elsewhere).subtracting(
+      reached.inbound
+    )
+    #expect(inbound.isEmpty)
+    // The peer has an endpoint and no such addresses, and a script's messages are shorter.
+    let beyond: Set<Counters.OutboundDrop> = [.noPath, .multicast, .linkLocal, .tooLarge]
+    let outbound = Set(Counters.OutboundDrop.allCases).subtracting(beyond).subtracting(
+      reached.outbound
+    )
+    #expect(outbound.isEmpty)
   }
 
   @Test("No two targets share a name")

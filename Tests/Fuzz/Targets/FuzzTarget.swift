@@ -11,15 +11,18 @@ struct FuzzTarget: Sendable, CustomStringConvertible {
   let name: String
   /// Other folders and files under `Fixtures` that begin its corpus.
   let seeds: [String]
+  /// In how many places the replay cuts an input off: fewer, where each run begins with a handshake.
+  let cuts: Int
   private let body: @Sendable ([UInt8]) throws -> Void
 
   /// A target.
   init(
     _ name: String,
     seeds: [String] = [],
+    cuts: Int = 1024,
     _ body: @escaping @Sendable ([UInt8]) throws -> Void
   ) {
-    (self.name, self.seeds, self.body) = (name, seeds, body)
+    (self.name, self.seeds, self.cuts, self.body) = (name, seeds, cuts, body)
   }
 
   var description: String { name }

@@ -21,12 +21,22 @@ extension FuzzTarget {
       }
       world.wait()
     },
-    // Orders: 0 a datagram, 1 a packet that the peer sealed, 2 a packet of the host, 3 time passes.
-    FuzzTarget("Pipeline") { bytes in
-      var world = PipelineWorld()
-      for (order, body) in Script(bytes).prefix(64) { world.perform(order, body) }
-    },
+    // Orders: 0 a datagram, 1 a packet that the peer sealed, 2 a packet of the host, 3 time passes,
+    // 4 a packet that the peer sealed and that waits, 5 all that wait arrive together: one byte of
+    // order, then the size of each; 0 for that of the first.
+    FuzzTarget("Pipeline", cuts: 32) { bytes in _ = PipelineWorld.run(bytes) },
   ]
+}
+
+/// What a run of the target `Pipeline` came to.
+struct PipelineReach {
+  /// Packets given to the host as one.
+  var joined = 0
+  /// Packets that were cut out of the host's super-packets.
+  var cut = 0
+  /// Why packets fell off on the way in and on the way out.
+  var inbound: Set<Counters.InboundDrop> = []
+  var outbound: Set<Counters.OutboundDrop> = []
 }
 
 private let here = Endpoint(IPAddress(192, 0, 2, 1), port: 41_641)
@@ -86,7 +96,7 @@ private struct TunnelWorld: ~Copyable {
 }
 
 /// A pipeline, and a peer with a session who may put anything into the tunnel.
-private struct PipelineWorld: ~Copyable {
+struct PipelineWorld: ~Copyable {
   private var pipeline: Pipeline
   private var attacker = Tunnel(privateKey: secret(2), mtu: 65_000, entropy: Entropy(seed: 10))
   private var attackerEffects = WireGuard.Effects()
@@ -97,6 +107,22 @@ private struct PipelineWorld: ~Copyable {
   )
   private let own = IPAddress(100, 64, 0, 1)
   private let theirs = IPAddress(100, 64, 0, 2)
+  private let own6 = IPAddress(high: 0xFD7A_115C_A1E0_0000, low: 1)
+  private let theirs6 = IPAddress(high: 0xFD7A_115C_A1E0_0000, low: 2)
+  /// Sealed datagrams that are to arrive together.
+  private var train: [UInt8] = []
+  private var firstOfTrain = 0
+  private var reach = PipelineReach()
+
+  /// Does what a script says, and tells how far that went.
+  static func run(_ bytes: [UInt8]) -> PipelineReach {
+    var world = PipelineWorld()
+    for (order, body) in Script(bytes).prefix(64) { world.perform(order, body) }
+    let counters = world.pipeline.counters
+    world.reach.inbound.formUnion(counters.inboundDrops.keys)
+    world.reach.outbound.formUnion(counters.outboundDrops.keys)
+    return world.reach
+  }
 
   init() {
     var entropy = Entropy(seed: 11)
@@ -111,24 +137,27 @@ private struct PipelineWorld: ~Copyable {
     pipeline.apply(
       PipelineConfiguration(
         nodeKey: secret(1),
-        addresses: [own],
+        addresses: [own, own6],
         peers: [
           peer: PipelineConfiguration.Peer(
             tunnel: WireGuard.PeerConfiguration(
               publicKey: secret(2).publicKey,
-              allowedIPs: [IPPrefix(host: theirs)]
+              allowedIPs: [IPPrefix(host: theirs), IPPrefix(host: theirs6)]
             ),
             path: PeerPathConfiguration(
               nodeKey: secret(2).publicKey,
               discoKey: .zero,
               endpoints: [there],
               isWireGuardOnly: true,
-              addresses: [theirs]
+              addresses: [theirs, theirs6]
             ),
-            addresses: [theirs]
+            addresses: [theirs, theirs6]
           )
         ],
-        filter: Filter(localNetworks: [IPPrefix(host: own)], rules: [.allowAll]),
+        filter: Filter(
+          localNetworks: [IPPrefix(host: own), IPPrefix(host: own6)],
+          rules: [.allowAll]
+        ),
         peerAPIPort: 4242
       ),
       at: moment,
@@ -170,15 +199,22 @@ private struct PipelineWorld: ~Copyable {
         )
       }
     }
+    // It confirms the session, so that this side may use it as well.
+    for send in attackerEffects.sends { receive(send.bytes) }
     attackerEffects.removeAll()
     effects.reset()
   }
 
   mutating func perform(_ order: Int, _ body: [UInt8]) {
-    switch order & 3 {
+    switch order % 6 {
     case 0: receive(body)
     case 1: receive(sealed(body))
     case 2: send(body)
+    case 4: wait(body)
+    case 5:
+      let size = body.prefix(2).reduce(0) { $0 << 8 | Int($1) }
+      receive(train, segmentSize: size > 0 ? size : firstOfTrain)
+      train = []
     default:
       let pause = Duration.milliseconds(Int64(body.first ?? 0) * 100)
       moment = Pipeline.Moment(now: moment.now + pause, wall: moment.wall + pause)
@@ -211,12 +247,21 @@ private struct PipelineWorld: ~Copyable {
     return buffer
   }
 
-  private mutating func receive(_ bytes: [UInt8]) {
+  /// Seals a packet that arrives later, with others.
+  private mutating func wait(_ plaintext: [UInt8]) {
+    let datagram = sealed(plaintext)
+    // No kernel hands over more at a time.
+    guard train.count + datagram.count <= 65_535 else { return }
+    if train.isEmpty { firstOfTrain = datagram.count }
+    train += datagram
+  }
+
+  private mutating func receive(_ bytes: [UInt8], segmentSize: Int? = nil) {
     var bytes = bytes
     bytes.withPacketBytes { buffer in
       pipeline.inbound(
         buffer,
-        segmentSize: buffer.count,
+        segmentSize: segmentSize ?? buffer.count,
         from: .direct(there),
         at: moment,
         into: &effects
@@ -225,7 +270,11 @@ private struct PipelineWorld: ~Copyable {
         let packet = effects.pieces[delivery.pieces].flatMap(\.array)
         var copy = packet
         let source = copy.withPacketBytes { PacketView($0).source }
-        claim(source == theirs, "a packet from \(source) was delivered")
+        claim(source == theirs || source == theirs6, "a packet from \(source) was delivered")
+        guard delivery.header != .none else { continue }
+        let packets = effects.packets(of: delivery)
+        claim(packets.count > 1, "a super-packet of one packet")
+        reach.joined += packets.count
       }
     }
   }
@@ -236,6 +285,10 @@ private struct PipelineWorld: ~Copyable {
       guard let offload = OffloadHeader(buffer) else { return }
       let packet = buffer.slice(OffloadHeader.size..<buffer.count)
       pipeline.outbound(packet, offload: offload, at: moment, into: &effects)
+      for train in effects.trains {
+        claim(train.count * train.segmentSize >= train.range.count, "a train that is cut")
+        reach.cut += train.count > 1 ? train.count : 0
+      }
     }
   }
 }
