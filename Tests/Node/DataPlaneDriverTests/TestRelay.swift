@@ -49,9 +49,10 @@ final class TestRelay: Sendable {
         port.withLock { $0 = wanted }
         return server.withLock { $0 = started }
       } catch let error as HTTPTransportError
-        where error.reason == .inUse && before == 0 && attempt < Self.attempts
+        where error.reason == .inUse && attempt < Self.attempts
       {
-        continue
+        // Another port; or the same, once whoever was given it meanwhile has done with it.
+        if before != 0 { try await Task.sleep(for: .milliseconds(200)) }
       }
     }
   }
