@@ -203,6 +203,13 @@ let groups: [(folder: String, modules: [Module])] = [
         isCold: true
       ),
       Module(
+        "RelayProbe",
+        on: [
+          "DataPlaneDriver", "DERP", "STUN", "HTTPTransport", "HostIO", "Keys", "Addressing",
+          "Timing", "Cryptography", "JSON",
+        ]
+      ),
+      Module(
         "NodeAPIs",
         on: [
           "LocalAPI", "ControlProtocol", "HTTPTransport", "JSON", "Addressing", "Keys", "Bytes",
@@ -309,6 +316,21 @@ let groups: [(folder: String, modules: [Module])] = [
           "CommandLine", "WithoutFoundation", "RelayServer", "ACME", "DERP", "HTTPTransport",
           "HostIO", "Addressing", "Bytes",
         ],
+        borrowing: [arguments, logging]
+      ),
+      Module(
+        "martlet-derpprobe",
+        .executable,
+        on: [
+          "CommandLine", "WithoutFoundation", "RelayProbe", "ControlProtocol", "NodeConfiguration",
+          "DERP", "HTTPTransport", "HostIO", "Addressing", "Timing", "JSON",
+        ],
+        borrowing: [arguments, logging]
+      ),
+      Module(
+        "martlet-stund",
+        .executable,
+        on: ["CommandLine", "WithoutFoundation", "STUN", "HTTPTransport", "Addressing"],
         borrowing: [arguments, logging]
       ),
       Module(

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Addressing
+package import Addressing
 import Glibc
 import HostIO
 
 /// Asks the host for the addresses of a name.
-enum NameResolver {
+package enum NameResolver {
   /// The addresses of `name`, in the host's order; none when it has none or cannot be asked.
   ///
   /// The host's resolver blocks, so it is asked on a thread of its own.
-  static func addresses(of name: String) async -> [IPAddress] {
+  package static func addresses(of name: String) async -> [IPAddress] {
     if let literal = IPAddress(name) { return [literal] }
     return await withCheckedContinuation { continuation in
       do throws(HostError) {

@@ -2,8 +2,8 @@
 
 import Addressing
 import Bytes
-import DERP
-import HTTPTransport
+package import DERP
+package import HTTPTransport
 
 /// How a relay of the relay map is reached and recognised.
 extension RelayNode {
@@ -33,7 +33,7 @@ extension RelayNode {
   }
 
   /// What stands in the Host field.
-  var hostField: String { dialPort == 443 ? hostName : "\(hostName):\(dialPort)" }
+  package var hostField: String { dialPort == 443 ? hostName : "\(hostName):\(dialPort)" }
 
   /// How much later the second address is tried, and so on, while those before have not answered.
   private static let stagger = Duration.milliseconds(250)
@@ -48,7 +48,7 @@ extension RelayNode {
   /// - Returns: A connection, encrypted and with whom it should be.
   /// - Throws: Why the preferred address could not be reached.
   /// - Source: RFC 8305 §5.
-  func dial(_ dialer: Dialer, timeout: Duration) async throws -> ByteStream {
+  package func dial(_ dialer: Dialer, timeout: Duration) async throws -> ByteStream {
     let isProxied = dialer.usesProxy(for: hostName, port: dialPort, isSecure: true)
     let hosts = isProxied ? [hostName] : dialHosts
     return try await withThrowingTaskGroup(of: Result<ByteStream, any Error>.self) { group in
