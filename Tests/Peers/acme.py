@@ -14,6 +14,7 @@ from web_socket_clients import PACKAGES
 
 NAMESPACE = "mtp-acme"
 NAME = "relay.test"
+CUSTOMER_KEY = "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W"
 
 OLD = """
 import datetime, sys
@@ -51,25 +52,33 @@ class World:
             "listenAddress": "127.0.0.1:14000", "managementListenAddress": "127.0.0.1:15000",
             "certificate": str(self.authority), "privateKey": str(key), "httpPort": 80, "tlsPort": 443,
             "ocspResponderURL": "", "externalAccountBindingRequired": False}}))
+        self.exclusive = self.directory / "exclusive.json"
+        self.exclusive.write_text(settings.read_text().replace("14000", "14002").replace("15000", "15002").replace(
+            '"externalAccountBindingRequired": false',
+            f'"externalAccountBindingRequired": true, "externalAccountMACKeys": {{"customer-1": "{CUSTOMER_KEY}"}}'))
         self.log = self.directory / "pebble.log"
         with open(self.log, "wb") as log:
             self.host.spawn("pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01",
                             "127.0.0.1:8053", "-http01", "", "-https01", "", "-tlsalpn01", "", "-management",
                             "127.0.0.1:8055", stdout=log, stderr=log)
-            self.pebble = self.host.spawn(
-                "pebble", "-config", settings, "-dnsserver", "127.0.0.1:8053", stdout=log, stderr=log,
-                env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20",
-                     "PEBBLE_AUTHZREUSE": "0"})
+        self.pebble = self.authority_of(settings)
         self.root = self.directory / "root.pem"
         eventually("the authority answers", lambda: self.host.run(
             "curl", "-sk", "--fail", "-o", self.root, "https://127.0.0.1:15000/roots/0").returncode == 0)
+
+    def authority_of(self, settings):
+        with open(self.log, "ab") as log:
+            return self.host.spawn(
+                "pebble", "-config", settings, "-dnsserver", "127.0.0.1:8053", stdout=log, stderr=log,
+                env={**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "20",
+                     "PEBBLE_AUTHZREUSE": "0"})
 
     @contextlib.contextmanager
     def relay(self, name, *arguments, url="https://localhost:14000/dir"):
         self.state = self.directory / name
         daemon = Daemon(self.host, self.state, "martlet-derp", "--certmode", "letsencrypt", "--hostname", NAME,
-                        "--listen", "127.0.0.1:443", "--stun-port=-1", "--state", self.state / "state", "--acme-url", url,
-                        "--acme-ca", self.authority, *arguments)
+                        "--stun-port=-1", "--state", self.state / "state", "--acme-url", url, "--acme-ca", self.authority,
+                        *([] if "--listen" in arguments else ["--listen", "127.0.0.1:443"]), *arguments)
         self.daemons.append(daemon)
         daemon.start()
         eventually("the relay serves", lambda: "serving" in daemon.tail())
@@ -78,10 +87,10 @@ class World:
         finally:
             daemon.stop()
 
-    def is_trusted(self):
+    def is_trusted(self, port=443, root=None):
         """Whether the relay shows a certificate that the authority vouches for."""
-        return self.host.run("curl", "-s", "--fail", "--max-time", "5", "--cacert", self.root, "--resolve",
-                             f"{NAME}:443:127.0.0.1", f"https://{NAME}/robots.txt", check=False).returncode == 0
+        return self.host.run("curl", "-s", "--fail", "--max-time", "5", "--cacert", root or self.root, "--resolve",
+                             f"{NAME}:{port}:127.0.0.1", f"https://{NAME}:{port}/robots.txt", check=False).returncode == 0
 
     def explain(self):
         for daemon in self.daemons:
@@ -113,6 +122,10 @@ def issued(world):
     with world.relay("issued") as daemon:
         eventually("the certificate is good", world.is_trusted)
         assert "certName" not in daemon.tail(), daemon.tail()
+        assert "provenBy=tls-alpn-01" in daemon.tail(), daemon.tail()
+        # Who asks for an answer now, sees what everybody sees.
+        late = world.host.run("openssl", "s_client", "-connect", "127.0.0.1:443", "-alpn", "acme-tls/1", check=False).stdout
+        assert "No ALPN negotiated" in late and NAME in late, late
         certificates = world.state / "state/certs"
         for file in certificates.iterdir():
             assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
@@ -130,6 +143,39 @@ def issued(world):
         eventually("the certificate is good again", world.is_trusted)
         assert daemon.log.read_text().count("asks for a certificate") == asked
         assert (certificates / NAME).read_text() == kept
+
+
+@test("inside TLS a name is proven with port 80 closed; by a page, where TLS is not at port 443")
+def proofs(world):
+    with world.relay("by-tls", "--http-listen", "127.0.0.1:8080") as daemon:
+        eventually("the certificate is good", world.is_trusted)
+        assert "provenBy=tls-alpn-01" in daemon.tail(), daemon.tail()
+    with world.relay("by-page", "--listen", "127.0.0.1:8443", "--http-listen", "127.0.0.1:80") as daemon:
+        eventually("the certificate is good", lambda: world.is_trusted(8443))
+        assert "provenBy=http-01" in daemon.tail(), daemon.tail()
+    with world.relay("by-nothing", "--listen", "127.0.0.1:8443", "--http-listen", "127.0.0.1:8080") as daemon:
+        eventually("both reasons are told", lambda: "could not get a certificate" in daemon.tail())
+        assert "by tls-alpn-01" in daemon.tail() and "by http-01" in daemon.tail(), daemon.tail()
+
+
+@test("an authority that has customers only gives a certificate to the right one, whose key nobody sees")
+def customers(world):
+    authority = world.authority_of(world.exclusive)
+    try:
+        root = world.directory / "exclusive-root.pem"
+        eventually("the authority answers", lambda: world.host.run(
+            "curl", "-sk", "--fail", "-o", root, "https://127.0.0.1:15002/roots/0").returncode == 0)
+        url = "https://localhost:14002/dir"
+        with world.relay("stranger", url=url) as daemon:
+            eventually("the reason is told", lambda: "externalAccountRequired" in daemon.tail())
+        key = world.directory / "customer.key"
+        key.write_text(CUSTOMER_KEY + "\n")
+        with world.relay("customer", "--acme-eab-kid", "customer-1", "--acme-eab-key", f"file:{key}", url=url) as daemon:
+            eventually("the certificate is good", lambda: world.is_trusted(root=root))
+            assert CUSTOMER_KEY not in daemon.log.read_text()
+    finally:
+        authority.terminate()
+        authority.wait(timeout=30)
 
 
 @test("a certificate is renewed under load: old connections go on, new ones see the new one")
@@ -171,7 +217,10 @@ def unreachable(world):
 
 @test("what cannot work is refused with exit code 3; certificates may lie in the directory by hand")
 def configuration(world):
-    for arguments in (["--certmode", "gcp"], ["--certmode", "letsencrypt", "--hostname", "192.0.2.1"],
+    for arguments in (["--certmode", "gcp", "--hostname", NAME], ["--certmode", "step"],
+                      ["--certmode", "gcp", "--hostname", NAME, "--acme-eab-kid", "a", "--acme-eab-key", CUSTOMER_KEY],
+                      ["--certmode", "letsencrypt", "--hostname", NAME, "--acme-eab-kid", "a"],
+                      ["--certmode", "letsencrypt", "--hostname", "192.0.2.1"],
                       ["--certmode", "letsencrypt"], ["--certmode", "manual"], ["--certmode", "manual", "--plain"],
                       ["--certmode", "letsencrypt", "--hostname", NAME, "--acme-url", "http://ca.test"],
                       ["--certmode", "letsencrypt", "--hostname", NAME, "--acme-ca", "/nowhere"]):

@@ -44,8 +44,8 @@ struct ServeFlags: ParsableArguments {
   var key: String?
   @Option(
     help: ArgumentHelp(
-      "Where the certificate comes from: manual, from --certdir/NAME.crt and .key, or letsencrypt, "
-        + "from an authority that proves --hostname at port 80; you accept its terms.",
+      "Where the certificate comes from: manual, from --certdir/NAME.crt and .key, or letsencrypt "
+        + "or gcp, from an authority that finds --hostname at port 443 or 80; you accept its terms.",
       valueName: "mode"
     )
   )
@@ -75,6 +75,21 @@ struct ServeFlags: ParsableArguments {
     )
   )
   var acmeCa: String?
+  @Option(
+    help: ArgumentHelp(
+      "The name of your account with that authority, where it wants one (gcp does).",
+      valueName: "id"
+    )
+  )
+  var acmeEabKid: String?
+  @Option(
+    help: ArgumentHelp(
+      "The key of that account, as file:PATH; in the environment or the configuration file also "
+        + "the key itself, as the authority gave it.",
+      valueName: "file:PATH"
+    )
+  )
+  var acmeEabKey: String?
   @Option(help: .yesNo("Make a certificate; the relay map must carry the hash that is printed."))
   var selfSigned: Bool?
   @Option(help: .yesNo("Speak without TLS, behind a proxy that adds it."))

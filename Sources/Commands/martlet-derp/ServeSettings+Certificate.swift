@@ -25,11 +25,11 @@ extension ServeSettings {
       flags,
       hostname,
       directory,
-      isWanted: mode == "letsencrypt",
+      mode,
       &settings
     )
-    guard ["", "manual", "letsencrypt"].contains(mode) else {
-      throw settings.wrong("certmode", "has to be manual or letsencrypt")
+    guard ["", "manual", "letsencrypt", "gcp"].contains(mode) else {
+      throw settings.wrong("certmode", "has to be manual, letsencrypt or gcp")
     }
     guard chain.isEmpty == key.isEmpty else {
       throw CommandError("--cert and --key belong together: give both", code: .configuration)
@@ -61,13 +61,21 @@ extension ServeSettings {
     _ flags: ServeFlags,
     _ hostname: String,
     _ directory: String,
-    isWanted: Bool,
+    _ mode: String,
     _ settings: inout Settings
   ) throws(CommandError) -> ACMEOptions? {
     let email = try settings.value("acme-email", flags.acmeEmail, default: "")
-    let url = try settings.value("acme-url", flags.acmeUrl, default: ACMEOptions.letsEncrypt)
+    let url = try settings.value(
+      "acme-url",
+      flags.acmeUrl,
+      default: mode == "gcp" ? ACMEOptions.google : ACMEOptions.letsEncrypt
+    )
     let file = try settings.value("acme-ca", flags.acmeCa, default: "")
-    guard isWanted else { return nil }
+    let external = try externalAccount(flags, &settings)
+    guard ["letsencrypt", "gcp"].contains(mode) else { return nil }
+    guard mode != "gcp" || external != nil else {
+      throw settings.wrong("acme-eab-kid", "has to name your account, with its --acme-eab-key")
+    }
     guard HTTPURL(url)?.isSecure == true else {
       throw settings.wrong("acme-url", "has to be an https:// address")
     }
@@ -85,9 +93,41 @@ extension ServeSettings {
       directoryURL: url,
       trust: trust,
       email: email,
+      external: external,
       certificateDirectory: directory,
       hostname: hostname
     )
+  }
+}
+
+extension ServeSettings {
+  /// Whose customer we are with the authority; its key comes from a file, or from where no other
+  /// program sees it.
+  private static func externalAccount(
+    _ flags: ServeFlags,
+    _ settings: inout Settings
+  ) throws(CommandError) -> ACMEExternalAccount? {
+    let id = try settings.value("acme-eab-kid", flags.acmeEabKid, default: "")
+    var key = try settings.value("acme-eab-key", flags.acmeEabKey, default: "")
+    guard id.isEmpty == key.isEmpty else {
+      throw CommandError(
+        "--acme-eab-kid and --acme-eab-key belong together: give both",
+        code: .configuration
+      )
+    }
+    guard !id.isEmpty else { return nil }
+    if key.hasPrefix("file:") {
+      guard let bytes = try SmallFile.read(String(key.dropFirst(5))) else {
+        throw settings.wrong("acme-eab-key", "names a file that is not there")
+      }
+      key = String(String(decoding: bytes, as: UTF8.self).filter { !$0.isWhitespace })
+    } else if flags.acmeEabKey != nil {
+      throw settings.wrong("acme-eab-key", "has to be file:PATH: everybody sees what flags say")
+    }
+    guard let account = ACMEExternalAccount(id: id, key: key) else {
+      throw settings.wrong("acme-eab-key", "holds no key: it takes base-64 for addresses")
+    }
+    return account
   }
 }
 

@@ -1,26 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import HTTPTransport
 import Synchronization
 
-/// The pages by which an authority sees that a name leads to us.
+/// What an authority may look at to see that a name leads to us.
 ///
-/// Whoever answers plain HTTP at port 80 of the name asks here what stands at a path.
+/// Whoever answers plain HTTP at port 80 of the name asks here what stands at a path; whoever answers
+/// TLS at its port 443 shows the certificate that answers.
 package final class ACMEChallenges: Sendable {
   /// Where the pages are.
   static let path = "/.well-known/acme-challenge/"
 
-  private let pages = Mutex<[String: String]>([:])
+  private struct Shown {
+    var pages: [String: String] = [:]
+    var answer: OwnCertificate?
+    var changed: (@Sendable () -> Void)?
+  }
 
-  /// No pages.
+  private let shown = Mutex(Shown())
+
+  /// Nothing to look at.
   package init() {}
 
   /// What stands at a path; nil where it is no such page.
   package func page(at path: Substring) -> String? {
     guard path.hasPrefix(Self.path) else { return nil }
-    return pages.withLock { $0[String(path.dropFirst(Self.path.count))] }
+    return shown.withLock { $0.pages[String(path.dropFirst(Self.path.count))] }
   }
 
-  func show(_ text: String, at token: String) { pages.withLock { $0[token] = text } }
+  /// The certificate for who asks for the answer to a challenge; nil where there is none.
+  package var answer: OwnCertificate? { shown.withLock { $0.answer } }
 
-  func remove(_ token: String) { pages.withLock { $0[token] = nil } }
+  /// Calls `body` whenever there is another answer, before the authority looks for it.
+  package func whenAnswerChanges(_ body: @escaping @Sendable () -> Void) {
+    shown.withLock { $0.changed = body }
+  }
+
+  func show(_ text: String, at token: String) { shown.withLock { $0.pages[token] = text } }
+
+  func remove(_ token: String) { shown.withLock { $0.pages[token] = nil } }
+
+  func answer(with certificate: OwnCertificate?) {
+    let changed = shown.withLock { shown in
+      shown.answer = certificate
+      return shown.changed
+    }
+    changed?()
+  }
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Cryptography
 import HTTPTransport
+import HostIO
 import JSON
+import Timing
 
 /// Gets certificates from an authority that speaks ACME.
 ///
@@ -19,6 +22,7 @@ actor ACMEClient {
   private let directoryURL: String
   private let trust: String?
   private let email: String
+  private let external: ACMEExternalAccount?
   private let signer: ACMESigner
   private let challenges: ACMEChallenges
   private var directory: ACMEDirectory?
@@ -30,18 +34,41 @@ actor ACMEClient {
     directoryURL: String,
     trust: String?,
     email: String,
+    external: ACMEExternalAccount? = nil,
     key: SigningKey,
     challenges: ACMEChallenges
   ) {
     (self.directoryURL, self.trust, self.email) = (directoryURL, trust, email)
+    self.external = external
     (signer, self.challenges) = (ACMESigner(key: key), challenges)
   }
 
-  /// Gets a certificate for `names` and the key of `request`; the chain in PEM.
-  func certificate(for names: [String], key: SigningKey) async throws -> String {
+  /// Gets a certificate for `names` and `key`: the chain in PEM, and how the names were proven.
+  ///
+  /// An order that was not proven in one way is lost; another one is made for the next.
+  func certificate(
+    for names: [String],
+    key: SigningKey
+  ) async throws -> (chain: String, proof: ACMEProof) {
     if account == nil { account = try await register() }
+    var reasons: [String] = []
+    for proof in ACMEProof.allCases {
+      do {
+        return (try await certificate(for: names, key: key, provenBy: proof), proof)
+      } catch let error as ACMEError where error.isOfProof {
+        reasons.append(error.description)
+      }
+    }
+    throw ACMEError(reasons.joined(separator: "; "))
+  }
+
+  private func certificate(
+    for names: [String],
+    key: SigningKey,
+    provenBy proof: ACMEProof
+  ) async throws -> String {
     let (location, first) = try await order(names)
-    for address in first.authorizations { try await prove(address) }
+    for address in first.authorizations { try await prove(address, by: proof) }
     var body = JSONWriter()
     let wish = try key.request(for: names)
     body.object { $0.field("csr", base64URL(wish)) }
@@ -58,12 +85,16 @@ actor ACMEClient {
   // MARK: Steps
 
   private func register() async throws -> String {
+    let place = try await places().newAccount
     var body = JSONWriter()
     body.object { writer in
       writer.field("termsOfServiceAgreed", true)
       if !email.isEmpty { writer.field("contact", texts: ["mailto:" + email]) }
+      if let external {
+        writer.field("externalAccountBinding", raw: signer.binding(to: external, at: place))
+      }
     }
-    let answer = try await post(body.bytes, to: try await places().newAccount)
+    let answer = try await post(body.bytes, to: place)
     guard let location = answer.headers["Location"] else {
       throw ACMEError("the authority did not say where our account is")
     }
@@ -92,23 +123,53 @@ actor ACMEClient {
   }
 
   /// Shows the authority that a name leads to us.
-  private func prove(_ address: String) async throws {
+  private func prove(_ address: String, by proof: ACMEProof) async throws {
     let asked = try ACMEAuthorization(json: try await post(nil, to: address).body)
     guard asked.status != "valid" else { return }
-    guard let (url, token) = asked.challenge else {
-      throw ACMEError("the authority does not take a page as proof for \(asked.name)")
+    guard let challenge = asked.challenges[proof] else {
+      throw ACMEError(
+        "the authority does not take \(proof.rawValue) for \(asked.name)",
+        isOfProof: true
+      )
     }
-    challenges.show(signer.authorization(of: token), at: token)
-    defer { challenges.remove(token) }
-    _ = try await post(Array("{}".utf8), to: url)
+    let text = signer.authorization(of: challenge.token)
+    switch proof {
+    case .page: challenges.show(text, at: challenge.token)
+    case .handshake: challenges.answer(with: try Self.answer(text, for: asked.name))
+    }
+    defer {
+      switch proof {
+      case .page: challenges.remove(challenge.token)
+      case .handshake: challenges.answer(with: nil)
+      }
+    }
+    _ = try await post(Array("{}".utf8), to: challenge.url)
     _ = try await wait(for: "the proof for \(asked.name)") {
       let now = try ACMEAuthorization(json: try await self.post(nil, to: address).body)
       switch now.status {
       case "valid": return true
       case "pending", "processing": return nil
-      default: throw ACMEError("the authority does not find us at \(now.name): \(now.problem)")
+      default:
+        throw ACMEError(
+          "by \(proof.rawValue) the authority does not find us at \(now.name): \(now.problem)",
+          isOfProof: true
+        )
       }
     }
+  }
+
+  /// The certificate that says `text` to who looks for it.
+  static func answer(_ text: String, for name: String) throws -> OwnCertificate {
+    var entropy = Entropy.system
+    let now = wallClock()
+    return try OwnCertificate(
+      .p256,
+      commonName: name,
+      serialNumber: entropy.bytes(16),
+      validity: now + .seconds(-3600)..<now + .seconds(86_400),
+      host: name,
+      answer: SHA256.hash(Array(text.utf8))
+    )
   }
 
   private func wait<Value: Sendable>(
@@ -196,10 +257,9 @@ actor ACMEClient {
     let value = try? JSONValue(json: body)
     let kind = value?["type"]?.string?.split(separator: ":").last.map(String.init) ?? ""
     let detail = value?["detail"]?.string ?? ""
-    let printable = String(
-      decoding: detail.utf8.prefix(300).map { (0x20..<0x7F).contains($0) ? $0 : 0x20 },
-      as: UTF8.self
+    return ACMEError(
+      "\(url) answered \(status) \(printable(kind)) \(printable(detail))",
+      kind: kind
     )
-    return ACMEError("\(url) answered \(status) \(kind) \(printable)", kind: kind)
   }
 }

@@ -11,10 +11,29 @@ package struct ACMEError: Error, Hashable, Sendable, CustomStringConvertible {
   package let description: String
   /// The kind that the authority named: `badNonce`.
   let kind: String
+  /// Whether the name could not be proven in one way, and may be in another.
+  let isOfProof: Bool
 
-  init(_ description: String, kind: String = "") {
-    (self.description, self.kind) = (description, kind)
+  init(_ description: String, kind: String = "", isOfProof: Bool = false) {
+    (self.description, self.kind, self.isOfProof) = (description, kind, isOfProof)
   }
+}
+
+/// A customer's account with an authority that gives certificates to its customers only.
+package struct ACMEExternalAccount: Hashable, Sendable, CustomStringConvertible {
+  let id: String
+  let key: [UInt8]
+
+  /// The account `id` whose key the authority gave, in base-64 for addresses; nil for nonsense.
+  package init?(id: String, key text: String) {
+    let plain = String(text.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 }.prefix { $0 != "=" })
+    let padding = String(repeating: "=", count: (4 - plain.count % 4) % 4)
+    guard !id.isEmpty, let key = Base64.decode(plain + padding), !key.isEmpty else { return nil }
+    (self.id, self.key) = (id, key)
+  }
+
+  /// Says whose it is and nothing of the key.
+  package var description: String { "\(id) [redacted]" }
 }
 
 /// Where the authority takes requests.
@@ -54,20 +73,31 @@ struct ACMEOrder: Hashable {
   }
 }
 
+/// A way to show that a name leads to us, best first.
+enum ACMEProof: String, Hashable, CaseIterable {
+  /// A certificate in TLS at port 443 (RFC 8737).
+  case handshake = "tls-alpn-01"
+  /// A page at port 80.
+  case page = "http-01"
+}
+
 /// The authority's question whether we own a name.
 struct ACMEAuthorization: Hashable {
+  /// One way to answer.
+  struct Challenge: Hashable {
+    let url: String
+    let token: String
+  }
+
   let name: String
   let status: String
-  /// The question that is answered by a page.
-  let challenge: (url: String, token: String)?
+  /// The ways to answer that we know.
+  let challenges: [ACMEProof: Challenge]
   /// What went wrong, if anything did.
   let problem: String
 
-  static func == (left: Self, right: Self) -> Bool {
-    left.name == right.name && left.status == right.status
-  }
-
-  func hash(into hasher: inout Hasher) { hasher.combine(name) }
+  /// More ways than this no authority offers.
+  static let maximumChallenges = 16
 
   init(json: [UInt8]) throws {
     let value = try JSONValue(json: json)
@@ -76,14 +106,16 @@ struct ACMEAuthorization: Hashable {
     }
     self.status = status
     name = value["identifier"]?["value"]?.string ?? ""
-    let pages = (value["challenges"]?.array ?? []).filter { $0["type"]?.string == "http-01" }
-    problem = pages.compactMap { $0["error"]?["detail"]?.string }.first ?? ""
-    challenge = pages.first.flatMap { page in
-      guard let url = page["url"]?.string, let token = page["token"]?.string,
-        Self.isToken(token)
-      else { return nil }
-      return (url, token)
+    let offered = value["challenges"]?.array ?? []
+    problem = offered.compactMap { $0["error"]?["detail"]?.string }.first.map(printable) ?? ""
+    var challenges: [ACMEProof: Challenge] = [:]
+    for each in offered.prefix(Self.maximumChallenges) {
+      guard let kind = each["type"]?.string.flatMap(ACMEProof.init),
+        let url = each["url"]?.string, let token = each["token"]?.string, Self.isToken(token)
+      else { continue }
+      challenges[kind] = Challenge(url: url, token: token)
     }
+    self.challenges = challenges
   }
 
   /// A token becomes part of a path, and of what a page says.
@@ -105,6 +137,28 @@ struct ACMEAuthorization: Hashable {
 /// - Source: RFC 8555 §6.2; RFC 7515; RFC 7638.
 struct ACMESigner {
   let key: SigningKey
+
+  /// What shows that the authority's customer `account` agrees to our account: signed with the key
+  /// that the customer was given.
+  ///
+  /// - Source: RFC 8555 §7.3.4.
+  func binding(to account: ACMEExternalAccount, at url: String) -> [UInt8] {
+    var header = JSONWriter()
+    header.object { writer in
+      writer.field("alg", "HS256")
+      writer.field("kid", account.id)
+      writer.field("url", url)
+    }
+    let (first, second) = (base64URL(header.bytes), base64URL(publicKey))
+    let code = HMACSHA256.code(of: Array("\(first).\(second)".utf8), key: account.key)
+    var binding = JSONWriter()
+    binding.object { writer in
+      writer.field("protected", first)
+      writer.field("payload", second)
+      writer.field("signature", base64URL(code))
+    }
+    return binding.bytes
+  }
 
   /// The public key as JSON, its members in the order in which it is hashed.
   private var publicKey: [UInt8] {
@@ -147,6 +201,14 @@ struct ACMESigner {
     }
     return request.bytes
   }
+}
+
+/// What an authority wrote, so that it controls no terminal.
+func printable(_ text: String) -> String {
+  String(
+    decoding: text.utf8.prefix(300).map { (0x20..<0x7F).contains($0) ? $0 : 0x20 },
+    as: UTF8.self
+  )
 }
 
 /// Base-64 text in the alphabet for addresses, without padding.

@@ -11,6 +11,8 @@ import Timing
 package struct ACMEOptions: Hashable, Sendable {
   /// The authority that most people use.
   package static let letsEncrypt = "https://acme-v02.api.letsencrypt.org/directory"
+  /// Google's, which wants to know whose customer one is.
+  package static let google = "https://dv.acme-v02.api.pki.goog/directory"
 
   /// The authority's directory.
   package var directoryURL: String
@@ -18,6 +20,8 @@ package struct ACMEOptions: Hashable, Sendable {
   package var trust: String?
   /// Where the authority writes to when something is wrong; empty for nowhere.
   package var email: String
+  /// The authority's customer, where it wants to know.
+  package var external: ACMEExternalAccount?
   /// The directory that keeps certificate and account.
   package var certificateDirectory: String
   /// The name that the certificate is for.
@@ -28,10 +32,12 @@ package struct ACMEOptions: Hashable, Sendable {
     directoryURL: String = letsEncrypt,
     trust: String? = nil,
     email: String = "",
+    external: ACMEExternalAccount? = nil,
     certificateDirectory: String,
     hostname: String
   ) {
     (self.directoryURL, self.trust, self.email) = (directoryURL, trust, email)
+    self.external = external
     (self.certificateDirectory, self.hostname) = (certificateDirectory, hostname)
   }
 }
@@ -66,7 +72,7 @@ package final class ManagedCertificate: Sendable {
   private let client: ACMEClient
   private let logger: Logger
   private let pair: Mutex<Pair?>
-  /// What the authority finds at port 80.
+  /// What the authority finds when it looks for us.
   package let challenges = ACMEChallenges()
 
   /// Reads what is kept; nobody is asked yet.
@@ -77,6 +83,7 @@ package final class ManagedCertificate: Sendable {
       directoryURL: options.directoryURL,
       trust: options.trust,
       email: options.email,
+      external: options.external,
       key: try Self.account(in: store),
       challenges: challenges
     )
@@ -159,11 +166,14 @@ package final class ManagedCertificate: Sendable {
       metadata: ["for": "\(options.hostname)", "authority": "\(options.directoryURL)"]
     )
     let key = try SigningKey()
-    let chain = try await client.certificate(for: [options.hostname], key: key)
+    let (chain, proof) = try await client.certificate(for: [options.hostname], key: key)
     let text = key.pem + chain
     let new = try Self.pair(text)
     try store.write(options.hostname, Array(text.utf8))
     pair.withLock { $0 = new }
-    logger.notice("has a new certificate", metadata: ["for": "\(options.hostname)"])
+    logger.notice(
+      "has a new certificate",
+      metadata: ["for": "\(options.hostname)", "provenBy": "\(proof.rawValue)"]
+    )
   }
 }

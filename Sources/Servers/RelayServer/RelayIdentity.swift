@@ -74,6 +74,7 @@ struct RelayIdentity: Sendable {
   /// - Throws: when the files hold nothing that can be used; what was shown is shown on.
   func renew(at now: Timestamp) throws -> Renewal {
     guard let tls, let new = try Self.settings(source, key.publicKey) else { return .same }
+    if let answer = managed?.challenges.answer { try new.answer(with: answer) }
     let isReplaced = new.certificateSHA256 != tls.certificateSHA256
     tls.replace(with: new)
     if case .own(let own) = source, !own.lasts(at: now) { return .ending }

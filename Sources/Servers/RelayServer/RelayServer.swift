@@ -137,6 +137,7 @@ package final class RelayServer: Sendable {
     running.withLock { $0.ticking = ticking }
     for peer in options.meshPeers { mesh(with: peer) }
     guard let managed = identity.managed else { return }
+    managed.challenges.whenAnswerChanges { [weak self] in self?.renewCertificates() }
     let renewing = Task { [self] in await managed.run { self.renewCertificates() } }
     running.withLock { $0.renewing = renewing }
   }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Bytes
+import Cryptography
 import HTTPTransport
 import JSON
+import Synchronization
 import Testing
 import Timing
 
@@ -47,6 +49,46 @@ struct ACMEMessagesTests {
     return Base64.decode(plain + padding)
   }
 
+  @Test("A customer shows by the authority's key which account is theirs, and never shows the key")
+  func externalAccount() throws {
+    // RFC 7515 appendix A.1 has this key.
+    let text =
+      "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"
+    let account = try #require(ACMEExternalAccount(id: "kid-1", key: text))
+    #expect(!"\(account)".contains("AyM1") && account.description.contains("kid-1"))
+    let signer = ACMESigner(key: try SigningKey())
+    let url = "https://ca.example/new"
+    let binding = try JSONValue(json: signer.binding(to: account, at: url))
+    let protected = try #require(binding["protected"]?.string)
+    let payload = try #require(binding["payload"]?.string)
+    let header = try JSONValue(json: try #require(decoded(protected)))
+    #expect(header["alg"]?.string == "HS256" && header["kid"]?.string == "kid-1")
+    #expect(header["url"]?.string == url)
+    let key = try JSONValue(json: try #require(decoded(payload)))
+    #expect(key["kty"]?.string == "EC" && key["d"] == nil)
+    let code = HMACSHA256.code(
+      of: Array("\(protected).\(payload)".utf8),
+      key: try #require(decoded(text))
+    )
+    #expect(decoded(try #require(binding["signature"]?.string)) == code)
+    for (id, key) in [("", text), ("kid", ""), ("kid", "!!"), ("kid", "a")] {
+      #expect(ACMEExternalAccount(id: id, key: key) == nil)
+    }
+  }
+
+  @Test("Of the ways to prove a name those are known that we can show, and only with a token")
+  func proofs() throws {
+    let token = String(repeating: "t", count: 43)
+    let body = """
+      {"status":"pending","identifier":{"value":"a.example"},"challenges":[
+      {"type":"dns-01","url":"u1","token":"\(token)"},{"type":"http-01","url":"u2","token":"\(token)"},
+      {"type":"tls-alpn-01","url":"u3","token":"\(token)"},{"type":"tls-alpn-01","url":"u4"}]}
+      """
+    let asked = try ACMEAuthorization(json: Array(body.utf8))
+    #expect(asked.challenges.mapValues(\.url) == [.page: "u2", .handshake: "u3"])
+    #expect(ACMEProof.allCases == [.handshake, .page])
+  }
+
   @Test(
     "A token is a word; anything else is no challenge",
     arguments: [
@@ -70,7 +112,8 @@ struct ACMEMessagesTests {
         }
       }
     }
-    #expect((try ACMEAuthorization(json: writer.bytes).challenge != nil) == isRight)
+    let challenges = try ACMEAuthorization(json: writer.bytes).challenges
+    #expect((challenges[.page] != nil) == isRight && challenges[.handshake] == nil)
   }
 
   @Test("What makes no sense is refused, a refusal is told, and nothing in it controls a terminal")
@@ -109,6 +152,17 @@ struct RenewalTests {
       last = wait
     }
     #expect(last == .seconds(12 * 3600))
+  }
+
+  @Test("Whoever shows certificates is told of an answer before the authority looks for it")
+  func answers() throws {
+    let challenges = ACMEChallenges()
+    let told = Mutex<[Bool]>([])
+    challenges.whenAnswerChanges { told.withLock { $0.append(challenges.answer != nil) } }
+    challenges.answer(with: try ACMEClient.answer("token.print", for: "a.example"))
+    #expect(challenges.answer?.commonName == "a.example")
+    challenges.answer(with: nil)
+    #expect(told.withLock { $0 } == [true, false])
   }
 
   @Test("Pages are shown while they are asked for, at their own path only")

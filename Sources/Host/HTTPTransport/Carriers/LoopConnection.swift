@@ -124,6 +124,8 @@ import Synchronization
     pushSealed()
     if !wasEstablished, tls?.isEstablished == true {
       stream.didHandshake(nil, version: tls?.version)
+      // Who looked at the answer to a challenge has seen all.
+      if tls?.isAnswer == true { return endByUs() }
     }
     unsafe deliver(UnsafeRawBufferPointer(rebasing: loop.plaintext[..<length]), stream)
     switch progress {

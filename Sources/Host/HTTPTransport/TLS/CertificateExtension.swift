@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Addressing
-import CNIOBoringSSL
 
 /// One extension of a certificate: its kind and its value in DER.
 ///
 /// - Source: RFC 5280 §4.2.1.
 struct CertificateExtension: Hashable {
-  let kind: Int32
+  /// The number of its kind, like `2.5.29.17`.
+  let kind: String
   let isCritical: Bool
   let der: [UInt8]
 
   /// What a certificate says of itself that signs no others: shown by the server `host`, if any.
   static func all(host: String?) throws(HTTPTransportError) -> [CertificateExtension] {
     let basic = CertificateExtension(
-      kind: NID_basic_constraints,
+      kind: "2.5.29.19",
       isCritical: true,
       der: element(0x30, [])
     )
@@ -23,18 +23,25 @@ struct CertificateExtension: Hashable {
     return [
       basic,
       // A string of bits, of which the first of eight is set: digital signatures.
-      CertificateExtension(kind: NID_key_usage, isCritical: true, der: element(3, [7, 0x80])),
+      CertificateExtension(kind: "2.5.29.15", isCritical: true, der: element(3, [7, 0x80])),
       CertificateExtension(
-        kind: NID_ext_key_usage,
+        kind: "2.5.29.37",
         isCritical: false,
         der: element(0x30, element(6, serverAuthentication))
       ),
       CertificateExtension(
-        kind: NID_subject_alt_name,
+        kind: "2.5.29.17",
         isCritical: false,
         der: element(0x30, try name(host))
       ),
     ]
+  }
+
+  /// What answers an authority's challenge: the SHA-256 of what it is to be told.
+  ///
+  /// - Source: RFC 8737 §3.
+  static func answer(_ digest: [UInt8]) -> CertificateExtension {
+    CertificateExtension(kind: "1.3.6.1.5.5.7.1.31", isCritical: true, der: element(4, digest))
   }
 
   /// A host name, or an address.

@@ -29,13 +29,14 @@ package struct OwnCertificate: Sendable {
   /// Makes one for a fresh key, which may sign nothing but what its owner says.
   ///
   /// The serial number is big-endian; `host` is the name or address of the server that will show
-  /// it, nil when none does.
+  /// it, nil when none does; `answer` is what it says to an authority's challenge.
   package init(
     _ kind: KeyKind,
     commonName: String,
     serialNumber: [UInt8],
     validity: Range<Timestamp>,
-    host: String? = nil
+    host: String? = nil,
+    answer: [UInt8]? = nil
   ) throws(HTTPTransportError) {
     let key = try unsafe made(
       EVP_PKEY_generate_from_alg(
@@ -53,7 +54,8 @@ package struct OwnCertificate: Sendable {
     try unsafe Self.setValidity(validity, certificate)
     try unsafe Self.setName(commonName, certificate)
     try unsafe done(X509_set_pubkey(certificate, key))
-    for item in try CertificateExtension.all(host: host) {
+    let more = answer.map { [CertificateExtension.answer($0)] } ?? []
+    for item in try CertificateExtension.all(host: host) + more {
       try unsafe Self.add(item, to: certificate)
     }
     let digest = unsafe kind == .p256 ? EVP_sha256() : nil
@@ -171,8 +173,10 @@ extension OwnCertificate {
     let value = try unsafe made(ASN1_OCTET_STRING_new())
     defer { unsafe ASN1_OCTET_STRING_free(value) }
     try unsafe done(ASN1_OCTET_STRING_set(value, item.der, Int32(item.der.count)))
+    let kind = try unsafe made(OBJ_txt2obj(item.kind, 1))
+    defer { unsafe ASN1_OBJECT_free(kind) }
     let made = try unsafe made(
-      X509_EXTENSION_create_by_NID(nil, item.kind, item.isCritical ? 1 : 0, value)
+      X509_EXTENSION_create_by_OBJ(nil, kind, item.isCritical ? 1 : 0, value)
     )
     defer { unsafe X509_EXTENSION_free(made) }
     try unsafe done(X509_add_ext(certificate, made, -1))

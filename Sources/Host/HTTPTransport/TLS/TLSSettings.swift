@@ -170,6 +170,18 @@ package struct TLSServerSettings: Sendable {
     }
   }
 
+  /// Shows `answer` to an authority that asks for the answer to its challenge; only before a server
+  /// uses these settings, and only where it expects thousands.
+  package func answer(with answer: OwnCertificate) throws(HTTPTransportError) {
+    do {
+      sessions.answer(
+        with: try TLSContext(certificates: [answer.certificateDER], privateKey: answer.keyDER)
+      )
+    } catch {
+      throw HTTPTransportError(.system, "cannot use the answer to a challenge: \(error)")
+    }
+  }
+
   /// When the first certificate in a PEM text is valid; nil where there is none.
   package static func validity(ofChain pem: String) -> Range<Timestamp>? {
     // A text without certificates says nothing of when.

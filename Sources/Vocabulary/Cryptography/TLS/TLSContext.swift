@@ -69,6 +69,26 @@ public struct TLSFailure: Error, Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// From now on shows what `challenge` shows to who asks for the answer to an authority's challenge
+  /// and for nothing else; only before the first session.
+  ///
+  /// - Source: RFC 8737 §3.
+  public func answer(with challenge: TLSContext) {
+    // SAFETY: nobody else has the context yet. It owns a reference to the other one, which is given
+    // up with it: sessions may outlive both of these objects.
+    unsafe SSL_CTX_up_ref(challenge.context)
+    unsafe SSL_CTX_set_alpn_select_cb(challenge.context, tlsTakeChallenge, nil)
+    if let before = unsafe SSL_CTX_get_ex_data(context, TLSChallenge.index) {
+      unsafe SSL_CTX_free(OpaquePointer(before))
+    }
+    unsafe SSL_CTX_set_ex_data(
+      context,
+      TLSChallenge.index,
+      UnsafeMutableRawPointer(challenge.context)
+    )
+    unsafe SSL_CTX_set_select_certificate_cb(context, tlsChooseContext)
+  }
+
   /// A client that takes any certificate: for measuring, and where proof comes in another way.
   public static func unverifiedClient() throws(TLSFailure) -> TLSContext {
     let context = try TLSContext()

@@ -68,6 +68,14 @@ import CNIOBoringSSL
     }
   }
 
+  /// Whether the other side only wanted to see the answer to a challenge: nothing follows.
+  public var isAnswer: Bool {
+    var (start, count): (UnsafePointer<UInt8>?, UInt32) = (nil, 0)
+    // SAFETY: only the length is looked at; servers of ours agree to no other protocol.
+    unsafe SSL_get0_alpn_selected(session, &start, &count)
+    return count > 0
+  }
+
   /// Takes in all of what was received, and writes the plaintext in it to `plaintext`, which has
   /// room for as much and `margin` more.
   ///
