@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Addressing
+import Cryptography
 public import Keys
 public import Timing
 
@@ -30,7 +31,7 @@ public struct PeerConfiguration: Hashable, Sendable {
   }
 
   /// The secret as the handshake mixes it in.
-  var effectivePresharedKey: [UInt8] { presharedKey ?? [UInt8](repeating: 0, count: 32) }
+  var effectivePresharedKey: Bytes32 { presharedKey.flatMap { Bytes32($0) } ?? Bytes32() }
 }
 
 extension PeerConfiguration: CustomStringConvertible, CustomReflectable {

@@ -32,10 +32,15 @@ struct TAI64N: Hashable, Sendable, Comparable {
 
   init?(bytes: [UInt8]) {
     guard bytes.count == Self.length else { return nil }
-    self.init(
-      seconds: bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) },
-      nanoseconds: bytes[8...].reduce(0) { $0 << 8 | UInt32($1) }
-    )
+    self.init(loading: bytes.span)
+  }
+
+  /// The first twelve bytes of a plaintext that has them.
+  init(loading bytes: borrowing Span<UInt8>) {
+    var (seconds, nanoseconds) = (UInt64(0), UInt32(0))
+    for index in 0..<8 { seconds = seconds << 8 | UInt64(bytes[index]) }
+    for index in 8..<12 { nanoseconds = nanoseconds << 8 | UInt32(bytes[index]) }
+    self.init(seconds: seconds, nanoseconds: nanoseconds)
   }
 
   var bytes: [UInt8] {

@@ -25,6 +25,85 @@ public enum ChaCha20Poly1305 {
   ) -> [UInt8]? {
     OneShot.open(sealed, key: key, nonce: nonce, data: data, extended: false)
   }
+
+  /// Seals `plaintext` under the all-zero nonce, and appends it and the tag to `message`.
+  ///
+  /// For keys that seal once. Allocates nothing where the message has room.
+  static func seal(
+    _ plaintext: borrowing Span<UInt8>,
+    key: Bytes32,
+    authenticating data: Bytes32,
+    appendingTo message: inout [UInt8]
+  ) {
+    let start = message.count
+    let room = plaintext.count + OneShot.tagCount
+    message.append(contentsOf: repeatElement(0, count: room))
+    let nonce = InlineArray<12, UInt8>(repeating: 0)
+    var written = 0
+    // SAFETY: the output is the end of the message, which was made for it; the other buffers come with
+    // their own counts, and none outlives the call.
+    let status = unsafe message.withUnsafeMutableBufferPointer { message in
+      unsafe plaintext.withUnsafeBufferPointer { plaintext in
+        unsafe OneShot.withContext(key: key, extended: false) { context in
+          unsafe nonce.span.withUnsafeBufferPointer { nonce in
+            unsafe data.withPointer { data in
+              unsafe EVP_AEAD_CTX_seal(
+                context,
+                message.baseAddress.map { unsafe $0 + start },
+                &written,
+                room,
+                nonce.baseAddress,
+                nonce.count,
+                plaintext.baseAddress,
+                plaintext.count,
+                data,
+                32
+              )
+            }
+          }
+        }
+      }
+    }
+    precondition(status == 1 && written == room, "sealing with fitting buffers cannot fail")
+  }
+
+  /// Opens what the other has sealed, on the stack; nil when it is not authentic.
+  static func open<Plaintext>(
+    _ sealed: borrowing Span<UInt8>,
+    key: Bytes32,
+    authenticating data: Bytes32,
+    _ take: (borrowing Span<UInt8>) -> Plaintext
+  ) -> Plaintext? {
+    guard sealed.count >= OneShot.tagCount else { return nil }
+    let nonce = InlineArray<12, UInt8>(repeating: 0)
+    // SAFETY: the plaintext is a tag shorter than its buffer; buffers come with their own counts, and
+    // none outlives the call.
+    return unsafe sealed.withUnsafeBufferPointer { sealed in
+      unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: sealed.count) { plaintext in
+        var written = 0
+        let status = unsafe OneShot.withContext(key: key, extended: false) { context in
+          unsafe nonce.span.withUnsafeBufferPointer { nonce in
+            unsafe data.withPointer { data in
+              unsafe EVP_AEAD_CTX_open(
+                context,
+                plaintext.baseAddress,
+                &written,
+                plaintext.count,
+                nonce.baseAddress,
+                nonce.count,
+                sealed.baseAddress,
+                sealed.count,
+                data,
+                32
+              )
+            }
+          }
+        }
+        guard status == 1 else { return nil }
+        return unsafe take(Span(_unsafeElements: UnsafeBufferPointer(plaintext)[..<written]))
+      }
+    }
+  }
 }
 
 /// XChaCha20-Poly1305: a nonce of 24 bytes, long enough to be drawn at random.
@@ -116,9 +195,18 @@ private enum OneShot {
     return plaintext
   }
 
-  // SAFETY: the context is initialised before use and cleaned up after it.
+  static func withContext(
+    key: Bytes32,
+    extended: Bool,
+    _ body: (UnsafePointer<EVP_AEAD_CTX>) -> Int32
+  ) -> Int32 {
+    // SAFETY: the key has 32 bytes.
+    unsafe key.withPointer { unsafe withContext(key: $0, extended: extended, body) }
+  }
+
+  // SAFETY: the key has 32 bytes; the context is initialised before use and cleaned up after it.
   private static func withContext(
-    key: [UInt8],
+    key: UnsafePointer<UInt8>,
     extended: Bool,
     _ body: (UnsafePointer<EVP_AEAD_CTX>) -> Int32
   ) -> Int32 {
@@ -131,7 +219,7 @@ private enum OneShot {
       &context,
       aead,
       key,
-      key.count,
+      32,
       tagCount,
       nil
     )

@@ -40,6 +40,41 @@ public enum X25519 {
     let status = unsafe CNIOBoringSSL.X25519(&secret, privateKey, publicKey)
     return status == 1 ? secret : nil
   }
+
+  /// A private key with the bits set that RFC 7748 §5 fixes.
+  public static func clamp(_ key: Bytes32) -> Bytes32 {
+    var key = key
+    key.storage[0] &= 248
+    key.storage[31] = key.storage[31] & 127 | 64
+    return key
+  }
+
+  /// The public key of a private key.
+  public static func publicKey(of privateKey: Bytes32) -> Bytes32 {
+    var key = Bytes32()
+    // SAFETY: both buffers have 32 bytes.
+    unsafe privateKey.withPointer { privateKey in
+      unsafe key.withMutablePointer { unsafe X25519_public_from_private($0, privateKey) }
+    }
+    return key
+  }
+
+  /// The shared secret, or nil when the other key is of small order (an all-zero result).
+  public static func sharedSecret(
+    private privateKey: Bytes32,
+    public publicKey: Bytes32
+  ) -> Bytes32? {
+    var secret = Bytes32()
+    // SAFETY: all three buffers have 32 bytes.
+    let status = unsafe privateKey.withPointer { privateKey in
+      unsafe publicKey.withPointer { publicKey in
+        unsafe secret.withMutablePointer {
+          unsafe CNIOBoringSSL.X25519($0, privateKey, publicKey)
+        }
+      }
+    }
+    return status == 1 ? secret : nil
+  }
 }
 
 /// Signatures on edwards25519.

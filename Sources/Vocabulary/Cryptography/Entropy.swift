@@ -52,6 +52,21 @@ public struct Entropy: RandomNumberGenerator, Sendable {
     return bytes
   }
 
+  /// Thirty-two random bytes: those that `bytes(32)` would give.
+  public mutating func bytes32() -> Bytes32 {
+    var bytes = Bytes32()
+    if case .system = source {
+      // SAFETY: the buffer has 32 bytes.
+      let status = unsafe bytes.withMutablePointer { unsafe RAND_bytes($0, 32) }
+      precondition(status == 1, "BoringSSL ends the process rather than fail to give random bytes")
+    } else {
+      bytes.words = (
+        next().littleEndian, next().littleEndian, next().littleEndian, next().littleEndian
+      )
+    }
+    return bytes
+  }
+
   /// From BoringSSL's generator, which asks the system now and then only: a call of the kernel for each
   /// word would cost a handshake as much as its hashes.
   private static func systemBytes(_ count: Int) -> [UInt8] {

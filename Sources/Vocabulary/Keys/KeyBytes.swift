@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Bytes
+import Cryptography
 
 /// Thirty-two bytes without an allocation, compared in constant time.
 @usableFromInline struct KeyBytes: Hashable, Sendable {
@@ -9,6 +10,10 @@ import Bytes
   static let zero = KeyBytes(words: (0, 0, 0, 0))
 
   @usableFromInline init(words: (UInt64, UInt64, UInt64, UInt64)) { self.words = words }
+
+  init(_ bytes: Bytes32) { words = bytes.bigEndian }
+
+  var raw: Bytes32 { Bytes32(bigEndian: words) }
 
   init?(_ bytes: some Collection<UInt8>) {
     guard bytes.count == 32 else { return nil }

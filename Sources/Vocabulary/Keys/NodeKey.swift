@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Cryptography
+
 /// Who a node is on the tunnel and at the relay: a Curve25519 public key that may rotate.
 public struct NodeKey: PublicKey {
   /// What its text begins with.
@@ -22,6 +24,12 @@ public struct NodeKey: PublicKey {
     guard let key = KeyBytes(bytes) else { return nil }
     self.key = key
   }
+
+  /// A key from its bytes in place.
+  public init(raw: Bytes32) { key = KeyBytes(raw) }
+
+  /// The bytes in place, for handshakes.
+  public var raw: Bytes32 { key.raw }
 
   /// The 32 bytes.
   public var bytes: [UInt8] { key.bytes }

@@ -34,6 +34,9 @@ public struct PrivateKey<Public: PublicKey>: Hashable, Sendable, CustomStringCon
     return key
   }
 
+  /// The secret bytes in place, for handshakes.
+  public var raw: Bytes32 { key.raw }
+
   /// The 32 secret bytes.
   public var bytes: [UInt8] { key.bytes }
 

@@ -82,8 +82,8 @@ struct PlainPeerJourneyTests {
     let cookie = HandshakeGate.reply(
       to: first.bytes,
       from: other.discoveryBytes,
-      publicKey: peer.key.publicKey.bytes,
-      secret: [UInt8](repeating: 1, count: 32),
+      publicKey: peer.key.publicKey.raw,
+      secret: Bytes32(loading: [UInt8](repeating: 1, count: 32).span),
       nonce: [UInt8](repeating: 2, count: 24)
     )
     #expect(receive(cookie, from: other).isEmpty)

@@ -26,7 +26,7 @@ struct HandshakeGateTests {
     var entropy = Entropy(seed: UInt64(number) &+ 7777)
     let body = [1, 0, 0, 0] + entropy.bytes(112)
     var cookie = ReceivedCookie()
-    return cookie.sign(body, to: node.key.publicKey.bytes, at: .origin)
+    return cookie.sign(body, to: node.key.publicKey.raw, at: .origin)
   }
 
   private func source(_ last: UInt8, port: UInt16 = 1000) -> [UInt8] {
@@ -169,8 +169,8 @@ struct HandshakeGateTests {
     let reply = HandshakeGate.reply(
       to: initiation,
       from: [1],
-      publicKey: stranger.key.publicKey.bytes,
-      secret: [UInt8](repeating: 1, count: 32),
+      publicKey: stranger.key.publicKey.raw,
+      secret: Bytes32(loading: [UInt8](repeating: 1, count: 32).span),
       nonce: [UInt8](repeating: 2, count: 24)
     )
     let received = laboratory.deliver(reply, to: 0)

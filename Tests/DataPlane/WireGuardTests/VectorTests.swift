@@ -76,13 +76,15 @@ struct VectorTests {
     responder = try #require(NodePrivateKey(bytes: try bytes(vectors.responderPrivate)))
   }
 
+  private func block(_ hex: String) throws -> Bytes32 { try #require(Bytes32(try bytes(hex))) }
+
   private func begin() throws -> (
-    outstanding: OutstandingInitiation, message: HandshakeMessage.Initiation
+    outstanding: OutstandingInitiation, message: [UInt8]
   ) {
     let identity = Identity(initiator)
     let time = Timestamp(seconds: vectors.unixSeconds, nanoseconds: vectors.nanoseconds)
     let secret = try #require(identity.sharedSecret(with: responder.publicKey))
-    let ephemeralKey = try bytes(vectors.initiatorEphemeralPrivate)
+    let ephemeralKey = try block(vectors.initiatorEphemeralPrivate)
     return try #require(
       OutstandingInitiation.begin(
         identity: identity,
@@ -100,8 +102,8 @@ struct VectorTests {
     let begun = try begin()
     var cookie = ReceivedCookie()
     let message = cookie.sign(
-      begun.message.body,
-      to: responder.publicKey.bytes,
+      begun.message,
+      to: responder.publicKey.raw,
       at: .origin
     )
     #expect(Hex.encode(message) == vectors.initiation)
@@ -119,18 +121,18 @@ struct VectorTests {
     let stamp = received.stamp(staticSecret: secret)
     let time = Timestamp(seconds: vectors.unixSeconds, nanoseconds: vectors.nanoseconds)
     #expect(stamp == TAI64N(time))
-    let presharedKey = try bytes(vectors.presharedKey)
+    let presharedKey = try block(vectors.presharedKey)
     let respond = received.respond(
       index: vectors.responderIndex,
-      ephemeralKey: try bytes(vectors.responderEphemeralPrivate),
+      ephemeralKey: try block(vectors.responderEphemeralPrivate),
       presharedKey: presharedKey
     )
     let answer = try #require(respond)
     var cookie = ReceivedCookie()
-    let response = cookie.sign(answer.message.body, to: initiator.publicKey.bytes, at: .origin)
+    let response = cookie.sign(answer.message, to: initiator.publicKey.raw, at: .origin)
     #expect(Hex.encode(response) == vectors.response)
-    #expect(Hex.encode(answer.keys.sending) == vectors.responderSendKey)
-    #expect(Hex.encode(answer.keys.receiving) == vectors.initiatorSendKey)
+    #expect(Hex.encode(answer.keys.sending.bytes) == vectors.responderSendKey)
+    #expect(Hex.encode(answer.keys.receiving.bytes) == vectors.initiatorSendKey)
 
     let read = try #require(HandshakeMessage.Response(response))
     let outstanding = try begin().outstanding
@@ -141,8 +143,8 @@ struct VectorTests {
         presharedKey: presharedKey
       )
     )
-    #expect(Hex.encode(keys.sending) == vectors.initiatorSendKey)
-    #expect(Hex.encode(keys.receiving) == vectors.responderSendKey)
+    #expect(Hex.encode(keys.sending.bytes) == vectors.initiatorSendKey)
+    #expect(Hex.encode(keys.receiving.bytes) == vectors.responderSendKey)
   }
 
   @Test("Transport messages have the reference's bytes and open in place")
@@ -183,23 +185,23 @@ struct VectorTests {
     let reply = HandshakeGate.reply(
       to: initiation,
       from: try bytes(vectors.cookie.sourceBytes),
-      publicKey: responder.publicKey.bytes,
-      secret: try bytes(vectors.cookie.secret),
+      publicKey: responder.publicKey.raw,
+      secret: try block(vectors.cookie.secret),
       nonce: try bytes(vectors.cookie.nonce)
     )
     #expect(Hex.encode(reply) == vectors.cookie.replyToInitiation)
     var cookie = ReceivedCookie()
-    let body = try begin().message.body
-    let first = cookie.sign(body, to: responder.publicKey.bytes, at: .origin)
+    let body = try begin().message
+    let first = cookie.sign(body, to: responder.publicKey.raw, at: .origin)
     #expect(first == initiation)
     let message = try #require(HandshakeMessage.CookieReply(reply))
-    let isAccepted = cookie.accept(message, from: responder.publicKey.bytes, at: .origin)
+    let isAccepted = cookie.accept(message, from: responder.publicKey.raw, at: .origin)
     #expect(isAccepted)
-    let isAcceptedTwice = cookie.accept(message, from: responder.publicKey.bytes, at: .origin)
+    let isAcceptedTwice = cookie.accept(message, from: responder.publicKey.raw, at: .origin)
     #expect(!isAcceptedTwice)
-    let again = cookie.sign(body, to: responder.publicKey.bytes, at: .origin + .seconds(119))
+    let again = cookie.sign(body, to: responder.publicKey.raw, at: .origin + .seconds(119))
     #expect(Hex.encode(again) == vectors.cookie.initiationWithMac2)
-    let late = cookie.sign(body, to: responder.publicKey.bytes, at: .origin + .seconds(120))
+    let late = cookie.sign(body, to: responder.publicKey.raw, at: .origin + .seconds(120))
     #expect(late == initiation)
   }
 

@@ -193,7 +193,7 @@ struct PacketTrainTests {
 
   @Test("A key's memory is erased when its cipher goes away")
   func erasing() {
-    let material = Material([UInt8](repeating: 0xA7, count: 32))
+    let material = Material(Bytes32(loading: [UInt8](repeating: 0xA7, count: 32).span))
     let before = material.bytes
     #expect(before.count(where: { $0 == 0xA7 }) >= 64)
     material.erase()

@@ -95,10 +95,6 @@ struct PrimitiveTests {
     )
     #expect(BLAKE2s.hash([1], [2, 3], []) == BLAKE2s.hash([1, 2, 3]))
     #expect(BLAKE2s.mac(key: [1], [2]).count == 16)
-    #expect(BLAKE2s.hmac(key: [UInt8](repeating: 1, count: 100), [2]).count == 32)
-    let keys = BLAKE2s.hkdf(chainingKey: [1], input: [2], outputs: 3)
-    #expect(Set(keys).count == 3)
-    #expect(keys[0] == BLAKE2s.hmac(key: BLAKE2s.hmac(key: [1], [2]), [1]))
     #expect(
       Hex.encode(SHA256.hash(Array("abc".utf8)))
         == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -139,10 +135,10 @@ struct PrimitiveTests {
     #expect(secret.isEmpty)
     #expect(copy == [UInt8](repeating: 7, count: 32))
     var state = NoiseSymmetricState(protocolName: "Noise_IK_25519_ChaChaPoly_BLAKE2s")
-    state.mixKey([1])
+    state.mixKey(Bytes32())
     let before = state
     state.wipeSecrets()
-    #expect(state.chainingKey.isEmpty && before.chainingKey.count == 32)
+    #expect(state.chainingKey == Bytes32() && before.chainingKey != Bytes32())
   }
 
   @Test("A seed repeats its run, and the system does not")

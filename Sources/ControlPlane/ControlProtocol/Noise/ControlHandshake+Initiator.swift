@@ -103,7 +103,7 @@ extension ControlHandshake {
         state.decryptAndHash(Array(response[35...])) != nil
       else { throw .notAuthentic }
       let keys = state.split()
-      return ControlCipher(sending: keys.initiator, receiving: keys.responder)
+      return ControlCipher(sending: keys.initiator.bytes, receiving: keys.responder.bytes)
     }
   }
 }

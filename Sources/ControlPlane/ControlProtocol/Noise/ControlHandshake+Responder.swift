@@ -73,7 +73,7 @@ extension ControlHandshake {
         machineKey: machineKey,
         version: version,
         response: header + ephemeralPublic + tag,
-        cipher: ControlCipher(sending: keys.responder, receiving: keys.initiator)
+        cipher: ControlCipher(sending: keys.responder.bytes, receiving: keys.initiator.bytes)
       )
     }
   }

@@ -76,13 +76,28 @@ package enum ControlHandshake {
   }
 }
 
+/// A control connection begins once: its handshake may handle arrays.
 extension NoiseSymmetricState {
   /// Mixes in what two keys share; false when a key is of small order.
   mutating func mixShared(_ privateKey: [UInt8], _ publicKey: [UInt8]) -> Bool {
-    guard let secret = X25519.sharedSecret(private: privateKey, public: publicKey) else {
-      return false
-    }
+    guard let privateKey = Bytes32(privateKey), let publicKey = Bytes32(publicKey),
+      let secret = X25519.sharedSecret(private: privateKey, public: publicKey)
+    else { return false }
     mixKey(secret)
     return true
+  }
+
+  mutating func mixHash(_ data: [UInt8]) { mixHash(data.span) }
+
+  mutating func encryptAndHash(_ plaintext: [UInt8]) -> [UInt8] {
+    var sealed: [UInt8] = []
+    encryptAndHash(plaintext.span, appendingTo: &sealed)
+    return sealed
+  }
+
+  mutating func decryptAndHash(_ sealed: [UInt8]) -> [UInt8]? {
+    decryptAndHash(sealed.span) { plaintext in
+      plaintext.indices.map { plaintext[$0] }
+    }
   }
 }

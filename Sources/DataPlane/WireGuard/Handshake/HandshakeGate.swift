@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Bytes
 import Cryptography
 import Timing
 
@@ -25,15 +24,15 @@ struct HandshakeGate: Sendable {
   private static let loadBurst = 128
   private static let loadMemory = Duration.seconds(1)
 
-  private let mac1Key: [UInt8]
-  private let cookieKey: [UInt8]
-  private var secret: [UInt8] = []
+  private let mac1Key: Bytes32
+  private let cookieKey: Bytes32
+  private var secret: Bytes32?
   private var secretMade = Instant.origin
   private var load = TokenBucket(perSecond: loadPerSecond, burst: loadBurst, at: .origin)
   private var loadSeen: Instant?
   private var limiter = SourceLimiter()
 
-  init(publicKey: [UInt8]) {
+  init(publicKey: Bytes32) {
     mac1Key = MessageMACs.key(of: publicKey)
     cookieKey = MessageMACs.cookieKey(of: publicKey)
   }
@@ -46,9 +45,11 @@ struct HandshakeGate: Sendable {
     using entropy: inout Entropy
   ) -> Refusal? {
     let macs = MessageMACs.mac1Range(message.count)
-    let mac1 = Array(message[macs])
-    guard equalInConstantTime(mac1, BLAKE2s.mac(key: mac1Key, Array(message[..<macs.lowerBound])))
-    else { return .wrongMAC1 }
+    let bytes = message.span
+    let mac1 = Bytes16(loading: bytes, at: macs.lowerBound)
+    guard mac1 == BLAKE2s.mac(key: mac1Key, bytes.extracting(..<macs.lowerBound)) else {
+      return .wrongMAC1
+    }
     guard isUnderLoad(at: now) else { return nil }
     guard isMAC2Right(message, from: source, at: now) else {
       return .cookie(reply(to: message, mac1: mac1, from: source, at: now, using: &entropy))
@@ -64,37 +65,43 @@ struct HandshakeGate: Sendable {
   }
 
   private func isMAC2Right(_ message: [UInt8], from source: [UInt8], at now: Instant) -> Bool {
-    guard isSecretFresh(at: now) else { return false }
-    let body = Array(message.dropLast(HandshakeMessage.macLength))
-    let expected = BLAKE2s.mac(key: BLAKE2s.mac(key: secret, source), body)
-    return equalInConstantTime(message.suffix(HandshakeMessage.macLength), expected)
+    guard let secret = freshSecret(at: now) else { return false }
+    let bytes = message.span
+    let end = message.count - HandshakeMessage.macLength
+    let cookie = BLAKE2s.mac(key: secret, source.span)
+    return Bytes16(loading: bytes, at: end) == BLAKE2s.mac(key: cookie, bytes.extracting(..<end))
   }
 
   private mutating func reply(
     to message: [UInt8],
-    mac1: [UInt8],
+    mac1: Bytes16,
     from source: [UInt8],
     at now: Instant,
     using entropy: inout Entropy
   ) -> [UInt8] {
-    if !isSecretFresh(at: now) {
-      wipe(&secret)
-      (secret, secretMade) = (entropy.bytes(32), now)
-    }
-    return reply(to: message, mac1: mac1, from: source, nonce: entropy.bytes(24))
+    let current = freshSecret(at: now) ?? newSecret(entropy.bytes32(), at: now)
+    let nonce = entropy.bytes(24)
+    return reply(to: message, mac1: mac1, from: source, secret: current, nonce: nonce)
+  }
+
+  private mutating func newSecret(_ made: Bytes32, at now: Instant) -> Bytes32 {
+    secret?.wipe()
+    (secret, secretMade) = (made, now)
+    return made
   }
 
   private func reply(
     to message: [UInt8],
-    mac1: [UInt8],
+    mac1: Bytes16,
     from source: [UInt8],
+    secret: Bytes32,
     nonce: [UInt8]
   ) -> [UInt8] {
     let sealed = XChaCha20Poly1305.seal(
-      BLAKE2s.mac(key: secret, source),
-      key: cookieKey,
+      BLAKE2s.mac(key: secret, source.span).bytes,
+      key: cookieKey.bytes,
       nonce: nonce,
-      authenticating: mac1
+      authenticating: mac1.bytes
     )
     return HandshakeMessage.CookieReply(
       receiver: HandshakeMessage.word(message, at: 4),
@@ -103,21 +110,21 @@ struct HandshakeGate: Sendable {
     ).bytes
   }
 
-  private func isSecretFresh(at now: Instant) -> Bool {
-    !secret.isEmpty && now >= secretMade && now < secretMade + ProtocolConstants.cookieLifetime
+  private func freshSecret(at now: Instant) -> Bytes32? {
+    now >= secretMade && now < secretMade + ProtocolConstants.cookieLifetime ? secret : nil
   }
 
   /// The reply under a given secret and nonce, to compare with vectors.
   static func reply(
     to message: [UInt8],
     from source: [UInt8],
-    publicKey: [UInt8],
-    secret: [UInt8],
+    publicKey: Bytes32,
+    secret: Bytes32,
     nonce: [UInt8]
   ) -> [UInt8] {
-    var gate = HandshakeGate(publicKey: publicKey)
-    gate.secret = secret
-    let mac1 = Array(message[MessageMACs.mac1Range(message.count)])
-    return gate.reply(to: message, mac1: mac1, from: source, nonce: nonce)
+    let gate = HandshakeGate(publicKey: publicKey)
+    let range = MessageMACs.mac1Range(message.count)
+    let mac1 = Bytes16(loading: message.span, at: range.lowerBound)
+    return gate.reply(to: message, mac1: mac1, from: source, secret: secret, nonce: nonce)
   }
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Bytes
 import Cryptography
 import Timing
 
@@ -12,55 +11,60 @@ import Timing
 /// - Source: WireGuard paper §5.4.4.
 enum MessageMACs {
   /// The key of MAC1 in messages to the owner of a public key.
-  static func key(of publicKey: [UInt8]) -> [UInt8] {
-    BLAKE2s.hash(Array("mac1----".utf8), publicKey)
-  }
+  static func key(of publicKey: Bytes32) -> Bytes32 { key("mac1----", publicKey) }
 
   /// The key that cookie replies from the owner of a public key are sealed with.
-  static func cookieKey(of publicKey: [UInt8]) -> [UInt8] {
-    BLAKE2s.hash(Array("cookie--".utf8), publicKey)
-  }
+  static func cookieKey(of publicKey: Bytes32) -> Bytes32 { key("cookie--", publicKey) }
 
   /// Where MAC1 lies in a message of this length.
   static func mac1Range(_ length: Int) -> Range<Int> {
     length - 2 * HandshakeMessage.macLength..<length - HandshakeMessage.macLength
   }
+
+  private static func key(_ label: StaticString, _ publicKey: Bytes32) -> Bytes32 {
+    BLAKE2s.hash(label, publicKey)
+  }
 }
 
 /// What a peer told us to prove our address with, and what its next cookie reply must answer.
 struct ReceivedCookie: Sendable {
-  private var cookie: [UInt8] = []
+  private var cookie: Bytes16?
   private var received = Instant.origin
-  private var lastMAC1: [UInt8] = []
+  private var lastMAC1: Bytes16?
 
-  /// The message with both MACs.
-  mutating func sign(_ body: [UInt8], to publicKey: [UInt8], at now: Instant) -> [UInt8] {
-    let mac1 = BLAKE2s.mac(key: MessageMACs.key(of: publicKey), body)
+  /// A message with both MACs.
+  mutating func sign(
+    _ body: consuming [UInt8],
+    to publicKey: Bytes32,
+    at now: Instant
+  ) -> [UInt8] {
+    var message = body
+    let mac1 = BLAKE2s.mac(key: MessageMACs.key(of: publicKey), message.span)
     lastMAC1 = mac1
-    let isCurrent =
-      !cookie.isEmpty && now >= received && now < received + ProtocolConstants.cookieLifetime
-    let mac2 =
-      isCurrent
-      ? BLAKE2s.mac(key: cookie, body, mac1)
-      : [UInt8](repeating: 0, count: HandshakeMessage.macLength)
-    return body + mac1 + mac2
+    mac1.append(to: &message)
+    var mac2 = Bytes16()
+    if let cookie, now >= received, now < received + ProtocolConstants.cookieLifetime {
+      mac2 = BLAKE2s.mac(key: cookie, message.span)
+    }
+    mac2.append(to: &message)
+    return message
   }
 
   /// Keeps the cookie of an authentic reply to our last message; once for each message.
   mutating func accept(
     _ reply: HandshakeMessage.CookieReply,
-    from publicKey: [UInt8],
+    from publicKey: Bytes32,
     at now: Instant
   ) -> Bool {
-    guard !lastMAC1.isEmpty,
+    guard let mac1 = lastMAC1,
       let cookie = XChaCha20Poly1305.open(
         reply.sealedCookie,
-        key: MessageMACs.cookieKey(of: publicKey),
+        key: MessageMACs.cookieKey(of: publicKey).bytes,
         nonce: reply.nonce,
-        authenticating: lastMAC1
+        authenticating: mac1.bytes
       )
     else { return false }
-    (self.cookie, received, lastMAC1) = (cookie, now, [])
+    (self.cookie, received, lastMAC1) = (Bytes16(loading: cookie.span), now, nil)
     return true
   }
 }

@@ -10,7 +10,7 @@ struct OutstandingInitiation: Sendable {
   /// The index that the response must name.
   let localIndex: UInt32
   private var noise: NoiseSymmetricState
-  private var ephemeral: [UInt8]
+  private var ephemeral: Bytes32
 
   /// Begins a handshake; nil when a key of the peer is of small order.
   ///
@@ -21,57 +21,53 @@ struct OutstandingInitiation: Sendable {
   ///   - stamp: A later one than in any initiation before.
   ///   - index: The index that we go by.
   ///   - ephemeralKey: A fresh private key.
-  /// - Returns: The handshake as we keep it, and the message that begins it.
+  /// - Returns: The handshake as we keep it, and the message that begins it, without its MACs.
   static func begin(
     identity: Identity,
     peer: NodeKey,
-    staticSecret: [UInt8],
+    staticSecret: Bytes32,
     stamp: TAI64N,
     index: UInt32,
-    ephemeralKey: [UInt8]
-  ) -> (outstanding: OutstandingInitiation, message: HandshakeMessage.Initiation)? {
-    var noise = NoiseSymmetricState.wireGuard(responder: peer.bytes)
+    ephemeralKey: Bytes32
+  ) -> (outstanding: OutstandingInitiation, message: [UInt8])? {
+    var noise = NoiseSymmetricState.wireGuard(responder: peer.raw)
     let ephemeralPublic = X25519.publicKey(of: ephemeralKey)
+    var message = HandshakeMessage.Initiation.begin(sender: index, ephemeral: ephemeralPublic)
     noise.mixChainingKey(ephemeralPublic)
     noise.mixHash(ephemeralPublic)
-    guard var secret = X25519.sharedSecret(private: ephemeralKey, public: peer.bytes) else {
+    guard var secret = X25519.sharedSecret(private: ephemeralKey, public: peer.raw) else {
       return nil
     }
     noise.mixKey(secret)
-    wipe(&secret)
-    let sealedStatic = noise.encryptAndHash(identity.publicKey)
+    secret.wipe()
+    noise.encryptAndHash(identity.publicKey, appendingTo: &message)
     noise.mixKey(staticSecret)
-    let sealedStamp = noise.encryptAndHash(stamp.bytes)
-    return (
-      OutstandingInitiation(localIndex: index, noise: noise, ephemeral: ephemeralKey),
-      HandshakeMessage.Initiation(
-        sender: index,
-        ephemeral: ephemeralPublic,
-        sealedStatic: sealedStatic,
-        sealedStamp: sealedStamp
-      )
+    noise.encryptAndHash(stamp.bytes.span, appendingTo: &message)
+    let outstanding = OutstandingInitiation(
+      localIndex: index,
+      noise: noise,
+      ephemeral: ephemeralKey
     )
+    return (outstanding, message)
   }
 
   /// The session's keys if `response` is authentic; the handshake stays as it is if not.
   func keys(
     from response: HandshakeMessage.Response,
     identity: Identity,
-    presharedKey: [UInt8]
+    presharedKey: Bytes32
   ) -> DerivedKeys? {
     var noise = noise
     defer { noise.wipeSecrets() }
-    noise.mixChainingKey(response.ephemeral)
-    noise.mixHash(response.ephemeral)
-    for privateKey in [ephemeral, identity.privateKey] {
-      guard
-        var secret = X25519.sharedSecret(private: privateKey, public: response.ephemeral)
-      else { return nil }
-      noise.mixChainingKey(secret)
-      wipe(&secret)
-    }
+    let remoteEphemeral = response.ephemeral
+    noise.mixChainingKey(remoteEphemeral)
+    noise.mixHash(remoteEphemeral)
+    guard noise.mixShared(ephemeral, remoteEphemeral),
+      noise.mixShared(identity.privateKey, remoteEphemeral)
+    else { return nil }
     noise.mixKeyAndHash(presharedKey)
-    guard noise.decryptAndHash(response.sealedEmpty) == [] else { return nil }
+    let sealed = response.bytes.span.extracting(HandshakeMessage.Response.sealedEmpty)
+    guard noise.decryptAndHash(sealed, { $0.isEmpty }) == true else { return nil }
     let keys = noise.split()
     return DerivedKeys(sending: keys.initiator, receiving: keys.responder)
   }
@@ -79,9 +75,11 @@ struct OutstandingInitiation: Sendable {
   /// Overwrites the secrets.
   mutating func wipeSecrets() {
     noise.wipeSecrets()
-    wipe(&ephemeral)
+    ephemeral.wipe()
   }
 
   /// The transcript so far, for tests.
-  var transcript: (hash: [UInt8], chainingKey: [UInt8]) { (noise.hash, noise.chainingKey) }
+  var transcript: (hash: [UInt8], chainingKey: [UInt8]) {
+    (noise.hash.bytes, noise.chainingKey.bytes)
+  }
 }

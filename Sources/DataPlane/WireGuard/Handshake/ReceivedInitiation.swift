@@ -9,65 +9,62 @@ import Keys
 struct ReceivedInitiation: Sendable {
   /// Who says to have sent it; believed once `stamp` opens.
   let peer: NodeKey
-  private let remoteIndex: UInt32
-  private let remoteEphemeral: [UInt8]
-  private let sealedStamp: [UInt8]
+  /// The index that the sender goes by.
+  let senderIndex: UInt32
+  private let remoteEphemeral: Bytes32
+  private let message: [UInt8]
   private var noise: NoiseSymmetricState
 
   /// Opens the sender's static key; nil when the message is not for us or not authentic.
   init?(_ message: HandshakeMessage.Initiation, identity: Identity) {
-    var noise = NoiseSymmetricState.wireGuard(responder: identity.publicKey)
-    noise.mixChainingKey(message.ephemeral)
-    noise.mixHash(message.ephemeral)
+    var noise = identity.start
+    let ephemeral = message.ephemeral
+    noise.mixChainingKey(ephemeral)
+    noise.mixHash(ephemeral)
     guard
-      var secret = X25519.sharedSecret(private: identity.privateKey, public: message.ephemeral)
+      var secret = X25519.sharedSecret(private: identity.privateKey, public: ephemeral)
     else { return nil }
     noise.mixKey(secret)
-    wipe(&secret)
-    guard let key = noise.decryptAndHash(message.sealedStatic), let peer = NodeKey(bytes: key)
-    else { return nil }
-    self.peer = peer
+    secret.wipe()
+    let sealed = message.bytes.span.extracting(HandshakeMessage.Initiation.sealedStatic)
+    guard let key = noise.decryptAndHash(sealed, { Bytes32(loading: $0) }) else { return nil }
+    peer = NodeKey(raw: key)
     self.noise = noise
-    remoteIndex = message.sender
-    remoteEphemeral = message.ephemeral
-    sealedStamp = message.sealedStamp
+    senderIndex = message.sender
+    remoteEphemeral = ephemeral
+    self.message = message.bytes
   }
 
   /// When the sender says to have sent it; nil when the sender is not who it says it is.
-  mutating func stamp(staticSecret: [UInt8]) -> TAI64N? {
+  mutating func stamp(staticSecret: Bytes32) -> TAI64N? {
     noise.mixKey(staticSecret)
-    return noise.decryptAndHash(sealedStamp).flatMap { TAI64N(bytes: $0) }
+    let message = message
+    let sealed = message.span.extracting(HandshakeMessage.Initiation.sealedStamp)
+    return noise.decryptAndHash(sealed) { TAI64N(loading: $0) }
   }
 
-  /// Answers: the response and the session's keys; nil when the ephemeral key is of small order.
+  /// Answers: the response without its MACs, and the session's keys; nil when the ephemeral key is of
+  /// small order.
   consuming func respond(
     index: UInt32,
-    ephemeralKey: [UInt8],
-    presharedKey: [UInt8]
-  ) -> (message: HandshakeMessage.Response, keys: DerivedKeys)? {
+    ephemeralKey: Bytes32,
+    presharedKey: Bytes32
+  ) -> (message: [UInt8], keys: DerivedKeys)? {
     let ephemeralPublic = X25519.publicKey(of: ephemeralKey)
+    var response = HandshakeMessage.Response.begin(
+      sender: index,
+      receiver: senderIndex,
+      ephemeral: ephemeralPublic
+    )
     noise.mixChainingKey(ephemeralPublic)
     noise.mixHash(ephemeralPublic)
-    for publicKey in [remoteEphemeral, peer.bytes] {
-      guard var secret = X25519.sharedSecret(private: ephemeralKey, public: publicKey) else {
-        return nil
-      }
-      noise.mixChainingKey(secret)
-      wipe(&secret)
-    }
+    guard noise.mixShared(ephemeralKey, remoteEphemeral),
+      noise.mixShared(ephemeralKey, peer.raw)
+    else { return nil }
     noise.mixKeyAndHash(presharedKey)
-    let sealedEmpty = noise.encryptAndHash([])
+    noise.encryptAndHash(Span(), appendingTo: &response)
     let keys = noise.split()
     noise.wipeSecrets()
-    let message = HandshakeMessage.Response(
-      sender: index,
-      receiver: remoteIndex,
-      ephemeral: ephemeralPublic,
-      sealedEmpty: sealedEmpty
-    )
-    return (message, DerivedKeys(sending: keys.responder, receiving: keys.initiator))
+    return (response, DerivedKeys(sending: keys.responder, receiving: keys.initiator))
   }
-
-  /// The index that the sender goes by.
-  var senderIndex: UInt32 { remoteIndex }
 }

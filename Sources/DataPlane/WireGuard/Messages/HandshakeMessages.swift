@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Bytes
+import Cryptography
 
 /// The messages of a handshake: their types, sizes and fields.
 ///
@@ -10,6 +11,8 @@ import Bytes
 /// | response | 2 | 92 | sender 4, receiver 4, ephemeral 32, empty 16, MAC1 16, MAC2 16 |
 /// | cookie reply | 3 | 64 | receiver 4, nonce 24, sealed cookie 32 |
 ///
+/// A received message is kept as it came, and its fields are read where they lie.
+///
 /// - Source: WireGuard paper §5.4.
 enum HandshakeMessage {
   static let macLength = 16
@@ -17,68 +20,51 @@ enum HandshakeMessage {
   struct Initiation {
     static let type: UInt32 = 1
     static let length = 148
+    static let sealedStatic = 40..<88
+    static let sealedStamp = 88..<116
 
-    let sender: UInt32
-    let ephemeral: [UInt8]
-    let sealedStatic: [UInt8]
-    let sealedStamp: [UInt8]
+    let bytes: [UInt8]
 
     init?(_ message: [UInt8]) {
       guard message.count == Self.length, word(message, at: 0) == Self.type else { return nil }
-      sender = word(message, at: 4)
-      ephemeral = Array(message[8..<40])
-      sealedStatic = Array(message[40..<88])
-      sealedStamp = Array(message[88..<116])
+      bytes = message
     }
 
-    init(sender: UInt32, ephemeral: [UInt8], sealedStatic: [UInt8], sealedStamp: [UInt8]) {
-      (self.sender, self.ephemeral) = (sender, ephemeral)
-      (self.sealedStatic, self.sealedStamp) = (sealedStatic, sealedStamp)
-    }
+    var sender: UInt32 { word(bytes, at: 4) }
+    var ephemeral: Bytes32 { Bytes32(loading: bytes.span, at: 8) }
 
-    /// Everything before the MACs.
-    var body: [UInt8] {
-      var writer = ByteWriter(capacity: Self.length)
-      writer.littleEndian(Self.type)
+    /// The front of a message, with room for what is sealed into it and for its MACs.
+    static func begin(sender: UInt32, ephemeral: Bytes32) -> [UInt8] {
+      var writer = ByteWriter(capacity: length)
+      writer.littleEndian(type)
       writer.littleEndian(sender)
-      writer.write(ephemeral)
-      writer.write(sealedStatic)
-      writer.write(sealedStamp)
-      return writer.bytes
+      return writer.ending(with: ephemeral)
     }
   }
 
   struct Response {
     static let type: UInt32 = 2
     static let length = 92
+    static let sealedEmpty = 44..<60
 
-    let sender: UInt32
-    let receiver: UInt32
-    let ephemeral: [UInt8]
-    let sealedEmpty: [UInt8]
+    let bytes: [UInt8]
 
     init?(_ message: [UInt8]) {
       guard message.count == Self.length, word(message, at: 0) == Self.type else { return nil }
-      sender = word(message, at: 4)
-      receiver = word(message, at: 8)
-      ephemeral = Array(message[12..<44])
-      sealedEmpty = Array(message[44..<60])
+      bytes = message
     }
 
-    init(sender: UInt32, receiver: UInt32, ephemeral: [UInt8], sealedEmpty: [UInt8]) {
-      (self.sender, self.receiver) = (sender, receiver)
-      (self.ephemeral, self.sealedEmpty) = (ephemeral, sealedEmpty)
-    }
+    var sender: UInt32 { word(bytes, at: 4) }
+    var receiver: UInt32 { word(bytes, at: 8) }
+    var ephemeral: Bytes32 { Bytes32(loading: bytes.span, at: 12) }
 
-    /// Everything before the MACs.
-    var body: [UInt8] {
-      var writer = ByteWriter(capacity: Self.length)
-      writer.littleEndian(Self.type)
+    /// The front of a message, with room for what is sealed into it and for its MACs.
+    static func begin(sender: UInt32, receiver: UInt32, ephemeral: Bytes32) -> [UInt8] {
+      var writer = ByteWriter(capacity: length)
+      writer.littleEndian(type)
       writer.littleEndian(sender)
       writer.littleEndian(receiver)
-      writer.write(ephemeral)
-      writer.write(sealedEmpty)
-      return writer.bytes
+      return writer.ending(with: ephemeral)
     }
   }
 
@@ -113,10 +99,20 @@ enum HandshakeMessage {
 
   /// Four bytes, little-endian, of a message that is known to be long enough.
   static func word(_ message: [UInt8], at offset: Int) -> UInt32 {
-    message[offset..<offset + 4].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    UInt32(message[offset]) | UInt32(message[offset + 1]) << 8
+      | UInt32(message[offset + 2]) << 16 | UInt32(message[offset + 3]) << 24
   }
 }
 
 private func word(_ message: [UInt8], at offset: Int) -> UInt32 {
   HandshakeMessage.word(message, at: offset)
+}
+
+extension ByteWriter {
+  /// What has been written and a key behind it, in the memory that was reserved.
+  fileprivate consuming func ending(with key: Bytes32) -> [UInt8] {
+    var bytes = (consume self).bytes
+    key.append(to: &bytes)
+    return bytes
+  }
 }

@@ -31,11 +31,11 @@ extension Peer {
         staticSecret: secret,
         stamp: local.stamps.stamp(at: moment.wall),
         index: index,
-        ephemeralKey: X25519.generate(using: &local.entropy)
+        ephemeralKey: X25519.clamp(local.entropy.bytes32())
       )
     else { return local.receivers.release(index) }
     outstanding = begun.outstanding
-    sendHandshake(begun.message.body, at: now, into: &effects)
+    sendHandshake(begun.message, at: now, into: &effects)
   }
 
   /// Takes the response to our initiation.
@@ -81,11 +81,11 @@ extension Peer {
   }
 
   private mutating func sendHandshake(
-    _ body: [UInt8],
+    _ body: consuming [UInt8],
     at now: Instant,
     into effects: inout Effects
   ) {
-    let message = cookie.sign(body, to: configuration.publicKey.bytes, at: now)
+    let message = cookie.sign(body, to: configuration.publicKey.raw, at: now)
     effects.sends.append(.init(peer: id, bytes: message, kind: .handshake))
     timers.packetSent(at: now)
   }
@@ -97,7 +97,7 @@ extension Peer {
     local.receivers.release(index)
   }
 
-  private mutating func sharedStaticSecret(_ identity: Identity) -> [UInt8]? {
+  private mutating func sharedStaticSecret(_ identity: Identity) -> Bytes32? {
     if staticSecret == nil { staticSecret = identity.sharedSecret(with: configuration.publicKey) }
     return staticSecret
   }
@@ -126,7 +126,7 @@ extension Peer {
     guard
       let answer = received.respond(
         index: index,
-        ephemeralKey: X25519.generate(using: &local.entropy),
+        ephemeralKey: X25519.clamp(local.entropy.bytes32()),
         presharedKey: configuration.effectivePresharedKey
       )
     else {
@@ -144,12 +144,12 @@ extension Peer {
     sessions.installAnswered(session, &local.receivers)
     timers.packetReceived(at: now)
     timers.sessionDerived(at: now)
-    sendHandshake(answer.message.body, at: now, into: &effects)
+    sendHandshake(answer.message, at: now, into: &effects)
     return nil
   }
 
   /// Takes a cookie for the next handshake message.
   mutating func accept(_ reply: HandshakeMessage.CookieReply, at now: Instant) -> DropReason? {
-    cookie.accept(reply, from: configuration.publicKey.bytes, at: now) ? nil : .notAuthentic
+    cookie.accept(reply, from: configuration.publicKey.raw, at: now) ? nil : .notAuthentic
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Cryptography
 import Tables
 import Timing
 
@@ -49,7 +50,7 @@ extension Peer {
     }
   }
 
-  var staticSecret: [UInt8]? {
+  var staticSecret: Bytes32? {
     @inline(__always) _read { yield readable.value.staticSecret }
     @inline(__always) _modify {
       wake()

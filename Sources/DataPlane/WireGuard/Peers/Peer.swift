@@ -16,7 +16,7 @@ struct Peer: Sendable {
     var sessions = Sessions()
     var timers: PeerTimers
     /// What our static keys share; worked out when a handshake first needs it.
-    var staticSecret: [UInt8]?
+    var staticSecret: Bytes32?
     var outstanding: OutstandingInitiation?
     var cookie = ReceivedCookie()
     var staged = StagedQueue()
@@ -89,8 +89,9 @@ struct Peer: Sendable {
 
   /// Forgets what follows from our own static key.
   mutating func forgetIdentity() {
-    guard !isAsleep, var secret = staticSecret.take() else { return }
-    wipe(&secret)
+    guard !isAsleep else { return }
+    staticSecret?.wipe()
+    staticSecret = nil
   }
 
   /// Lets go of everything; tells how many packets waited.

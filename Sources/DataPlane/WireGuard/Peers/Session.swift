@@ -10,7 +10,7 @@ final class SessionKeys: Sendable {
   let sending: PacketCipher
   let receiving: PacketCipher
 
-  init(sending: [UInt8], receiving: [UInt8]) {
+  init(sending: Bytes32, receiving: Bytes32) {
     self.sending = PacketCipher(key: sending)
     self.receiving = PacketCipher(key: receiving)
   }

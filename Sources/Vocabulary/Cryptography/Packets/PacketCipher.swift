@@ -21,8 +21,11 @@ public struct PacketCipher: ~Copyable, @unchecked Sendable {
   /// A cipher for a 32-byte key.
   public init(key: [UInt8]) {
     precondition(key.count == Self.keyCount, "a ChaCha20 key has 32 bytes")
-    material = Material(key)
+    material = Material(Bytes32(loading: key.span))
   }
+
+  /// A cipher for a key.
+  public init(key: Bytes32) { material = Material(key) }
 
   deinit { material.eraseAndFree() }
 
@@ -96,13 +99,12 @@ public struct PacketCipher: ~Copyable, @unchecked Sendable {
   let context: UnsafeMutablePointer<EVP_AEAD_CTX>
   let key: UnsafeMutablePointer<UInt8>
 
-  init(_ bytes: [UInt8]) {
+  init(_ bytes: Bytes32) {
     unsafe context = .allocate(capacity: 1)
     unsafe key = .allocate(capacity: PacketCipher.keyCount)
     // SAFETY: the context is written before it is read; key and bytes both have 32 bytes.
     unsafe context.initialize(to: EVP_AEAD_CTX())
-    unsafe key.initialize(repeating: 0, count: PacketCipher.keyCount)
-    for (offset, byte) in bytes.enumerated() { unsafe key[offset] = byte }
+    unsafe bytes.withPointer { unsafe key.initialize(from: $0, count: PacketCipher.keyCount) }
     let status = unsafe EVP_AEAD_CTX_init(
       context,
       EVP_aead_chacha20_poly1305(),
