@@ -46,6 +46,8 @@ public struct PathCounters: Hashable, Sendable {
   public internal(set) var relayPathsFound: UInt64 = 0
   /// Dropped: networks at peer relays that were not asked for or are not ours.
   public internal(set) var strayAllocations: UInt64 = 0
+  /// Packets that were larger than the path to their peer carries, or may carry.
+  public internal(set) var tooLargeForPath: UInt64 = 0
   /// Packets for a peer that is unknown, expired or has no path.
   public internal(set) var unroutable: UInt64 = 0
   /// Calls to peers because something of theirs was due, or might have been.
@@ -78,6 +80,7 @@ public struct PathCounters: Hashable, Sendable {
     relayCallsReceived &+= other.relayCallsReceived
     relayPathsFound &+= other.relayPathsFound
     strayAllocations &+= other.strayAllocations
+    tooLargeForPath &+= other.tooLargeForPath
     unroutable &+= other.unroutable
     timeoutsHandled &+= other.timeoutsHandled
   }

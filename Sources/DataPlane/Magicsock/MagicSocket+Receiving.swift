@@ -218,8 +218,9 @@ extension MagicSocket {
     }
     for peer in table.peers(with: sender) {
       guard let slot = table.slot(of: peer),
-        table.peers[slot].receive(pong, from: source, at: now, into: &effects)
+        table.peers[slot].receive(pong, from: source, at: now, with: &sealer, into: &effects)
       else { continue }
+      schedule(slot, at: now)
       sealer.counters.pongsReceived += 1
       if case .direct(let endpoint) = source { table.map(endpoint, toPeerAt: slot) }
       return

@@ -27,7 +27,7 @@ extension MagicSocket {
   ) -> SendPaths {
     guard let slot = table.slot(of: peer) else { return unroutable() }
     lastActivity = now
-    if let direct = table.peers[slot].trustedDirect(at: now) { return SendPaths(direct: direct) }
+    if let direct = table.peers[slot].trustedDirect(at: now) { return direct }
     return seek(slot, at: now, into: &effects)
   }
 
@@ -72,12 +72,37 @@ extension MagicSocket {
     guard !table.peers[slot].configuration.isExpired else { return unroutable() }
     let isTrusted = table.peers[slot].isTrusted(at: now)
     let best = table.peers[slot].best
-    let paths = SendPaths(
+    var paths = SendPaths(
       direct: best?.endpoint,
       network: best?.virtualNetwork ?? 0,
       relay: isTrusted ? nil : relayRegion(of: slot)
     )
+    if isTrusted { paths.limit = table.peers[slot].mtu.limit }
     return paths.isEmpty ? unroutable() : paths
+  }
+
+  /// Where datagrams go that are larger than the `limit` of a path.
+  ///
+  /// Over the relay; and over the path as well while that is being found out, or where there is no relay.
+  public mutating func largePaths(to peer: PeerID, at now: Instant) -> SendPaths {
+    guard let slot = table.slot(of: peer) else { return unroutable() }
+    sealer.counters.tooLargeForPath += 1
+    let best = table.peers[slot].best
+    let relay = relayRegion(of: slot)
+    guard table.peers[slot].mtu.state == .known, let relay, connectedRelays.contains(relay) else {
+      return SendPaths(direct: best?.endpoint, network: best?.virtualNetwork ?? 0, relay: relay)
+    }
+    return SendPaths(relay: relay)
+  }
+
+  /// The largest datagram that the path to a peer carries, where it is known and less than the tunnel
+  /// may send.
+  public func limit(to peer: PeerID) -> Int? {
+    guard sealer.largest > 0, let slot = table.slot(of: peer), !table.peers[slot].isAsleep,
+      table.peers[slot].best != nil, table.peers[slot].mtu.state == .known,
+      table.peers[slot].mtu.limit < sealer.largest
+    else { return nil }
+    return table.peers[slot].mtu.limit
   }
 
   private mutating func unroutable() -> SendPaths {

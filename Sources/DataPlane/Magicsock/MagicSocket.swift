@@ -60,6 +60,18 @@ public struct MagicSocket: Sendable {
     finder = RelayFinder(using: &sealer.entropy)
   }
 
+  /// Tells how large the datagrams of the tunnel may be, so that paths are asked whether they carry
+  /// them; before anything else happens.
+  public mutating func probeSizes(upTo largest: Int) { sealer.largest = largest }
+
+  /// Goes by another discovery key from now on.
+  ///
+  /// Paths that work stay: peers that have not heard of it are tried until they have.
+  public mutating func use(_ key: DiscoPrivateKey) {
+    sealer.use(key)
+    finder.removeAll()
+  }
+
   // MARK: Configuration
 
   /// Makes the peers, the relays and the rest what `configuration` says, by difference.

@@ -35,6 +35,8 @@ public struct SendPaths: Hashable, Sendable {
   public var network: UInt32
   /// The relay region through which the peer is reached.
   public var relay: RegionID?
+  /// Larger datagrams are not sure to pass on the direct path: ask `largePaths`.
+  public var limit = Int.max
 
   /// Where a packet goes.
   @inlinable public init(direct: Endpoint? = nil, network: UInt32 = 0, relay: RegionID? = nil) {

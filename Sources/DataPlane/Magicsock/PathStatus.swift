@@ -13,6 +13,8 @@ public struct PathStatus: Hashable, Sendable {
   public var network: UInt32?
   /// Whether a pong confirmed the direct path lately.
   public var isTrusted: Bool
+  /// The largest datagram of the tunnel that the path carries, once that is known.
+  public var limit: Int?
   /// How long a ping and its pong took on the direct path.
   public var latency: Duration?
   /// The region through which it is reached otherwise.
@@ -36,6 +38,7 @@ extension MagicSocket {
       direct: paths.best?.endpoint,
       network: paths.best?.virtualNetwork,
       isTrusted: paths.isTrusted(at: now),
+      limit: paths.mtu.state == .known ? paths.mtu.limit : nil,
       latency: !paths.isPlain ? paths.best?.latency : nil,
       relay: !paths.isPlain ? relayRegion(of: slot) : nil,
       lastSend: paths.lastSend,

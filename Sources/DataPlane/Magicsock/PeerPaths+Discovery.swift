@@ -161,6 +161,7 @@ extension PeerPaths {
     _ pong: Pong,
     from source: PacketSource,
     at now: Instant,
+    with sealer: inout DiscoSealer,
     into effects: inout Effects
   ) -> Bool {
     guard
@@ -186,6 +187,10 @@ extension PeerPaths {
     } else if case .peerRelay = ping.target, var quality = best, quality.hop == ping.target {
       quality.latency = latency
       adopt(quality, at: now, into: &effects)
+    }
+    if ping.target == best?.hop {
+      mtu.note(ping.size, of: sealer.largest, at: now)
+      proveSize(at: now, with: &sealer, into: &effects)
     }
     return true
   }

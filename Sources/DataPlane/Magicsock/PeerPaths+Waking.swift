@@ -96,6 +96,14 @@ extension PeerPaths {
     }
   }
 
+  var mtu: PathMTU {
+    get { isAsleep ? Self.asleep.value.mtu : wakeful.value.mtu }
+    @inline(__always) _modify {
+      wake()
+      yield &wakeful.value.mtu
+    }
+  }
+
   var lastRelaySearch: Instant? {
     get { isAsleep ? Self.asleep.value.lastRelaySearch : wakeful.value.lastRelaySearch }
     @inline(__always) _modify {

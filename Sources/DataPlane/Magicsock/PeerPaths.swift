@@ -36,6 +36,8 @@ struct PeerPaths: Sendable {
     /// Which endpoints are known to be this peer's, oldest first.
     var mapped: [Endpoint] = []
     var calls: TokenBucket?
+    /// How large a datagram passes on the best path.
+    var mtu = PathMTU()
     /// Set for a peer that speaks plain WireGuard.
     var plain: PlainChoice?
     /// When it falls asleep, if nothing happens until then.
@@ -87,6 +89,7 @@ struct PeerPaths: Sendable {
     let earliest = min(
       pings.first?.deadline ?? .distantFuture,
       heartbeatAt ?? .distantFuture,
+      mtu.judgeAt ?? .distantFuture,
       sleepAt ?? .distantFuture
     )
     return earliest == .distantFuture ? nil : earliest
@@ -95,12 +98,14 @@ struct PeerPaths: Sendable {
   // MARK: Sending
 
   /// The direct path when nothing needs to be done but send; notes the packet.
-  mutating func trustedDirect(at now: Instant) -> Endpoint? {
+  mutating func trustedDirect(at now: Instant) -> SendPaths? {
     guard heartbeatAt != nil, now <= trustedUntil, !configuration.isExpired,
       let best, best.isDirect
     else { return nil }
     lastSend = now
-    return best.endpoint
+    var paths = SendPaths(direct: best.endpoint)
+    paths.limit = mtu.limit
+    return paths
   }
 
   /// Notes that a packet is going out, and looks for a direct path if there is none to trust.
@@ -128,6 +133,7 @@ struct PeerPaths: Sendable {
     into effects: inout Effects
   ) -> Bool {
     expirePings(at: now, into: &effects)
+    judgeSize(at: now, with: &sealer, into: &effects)
     guard let heartbeatAt, heartbeatAt <= now else { return false }
     return beat(at: now, with: &sealer, into: &effects)
   }
@@ -142,7 +148,7 @@ struct PeerPaths: Sendable {
       return false
     }
     heartbeatAt = now + PathTiming.heartbeat
-    if let best { ping(best.hop, at: now, with: &sealer, into: &effects) }
+    heartbeat(at: now, with: &sealer, into: &effects)
     guard wantsDiscovery(at: now) else { return false }
     return discover(at: now, with: &sealer, into: &effects)
   }
@@ -193,6 +199,7 @@ struct PeerPaths: Sendable {
       effects.traces.append(
         .pathChanged(id, from: best?.hop, to: quality?.hop, because: reason)
       )
+      mtu = PathMTU()
     }
     best = quality
     if quality == nil { trustedUntil = .distantPast }

@@ -202,6 +202,7 @@ extension Pipeline {
     switch rules.inbound(view, flows: &flows) {
     case .accept:
       guard mark(packet, with: run.ecn) else { return }
+      if view.isOpening { lowerSegmentSize(packet, view, peer) }
       if view.isSYN, let slot = joiner.slot(of: view, from: peer) {
         return joiner.add(packet, view, at: slot, joining: joining, into: &effects)
       }

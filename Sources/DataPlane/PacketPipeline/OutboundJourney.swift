@@ -17,7 +17,7 @@ extension Pipeline {
   /// Takes a packet from the host.
   ///
   /// - Parameters:
-  ///   - packet: The packet, without its offload header; not changed.
+  ///   - packet: The packet, without its offload header; only its segment size option is ever changed.
   ///   - offload: What the offload header said.
   ///   - moment: Now.
   ///   - effects: Receives sealed datagrams, or what the packet was answered with.
@@ -29,7 +29,7 @@ extension Pipeline {
   ) {
     let view = PacketView(packet)
     if interceptOutbound(packet, view, into: &effects) { return }
-    if recalled?.covers(view, at: moment.now) == true, let hop = recalled?.hop {
+    if !view.isOpening, recalled?.covers(view, at: moment.now) == true, let hop = recalled?.hop {
       guard let segmenter = Segmenter(packet, view, offload) else {
         return counters.drop(OutboundDrop.badOffload)
       }
@@ -50,6 +50,9 @@ extension Pipeline {
       return counters.drop(OutboundDrop.badOffload)
     }
     let hop = hop(to: peer, at: moment)
+    if view.isOpening {
+      lowerSegmentSize(packet, view, peer, needsChecksum: offload.needsChecksum)
+    }
     recalled = OutboundFlow(view: view, hop: hop, found: moment.now)
     send(packet, segmenter, hop, at: moment, into: &effects)
     settle(at: moment, into: &effects)
@@ -104,6 +107,11 @@ extension Pipeline {
     }
     guard sealedLength(segmenter.largest) <= PipelineEffects.maximumTrainBytes else {
       return counters.drop(OutboundDrop.tooLarge, count: count)
+    }
+    var hop = hop
+    if sealedLength(segmenter.largest) > hop.way.limit {
+      hop.way = paths.largePaths(to: hop.peer, at: moment.now)
+      tellTooBig(packet, to: hop.peer, at: moment.now, into: &effects)
     }
     guard
       let run = tunnel.beginSealing(

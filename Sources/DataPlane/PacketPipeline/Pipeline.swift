@@ -60,7 +60,7 @@ package struct Pipeline: ~Copyable {
   var addresses: [IPAddress] = []
   var peerAPIPort: UInt16 = 0
   var nodeKey: NodePrivateKey
-  let discoKey: DiscoKey
+  private(set) var discoKey: DiscoKey
   let mtu: Int
   let shard: Shard
   /// What may be joined for the host; less, once it refused to take it.
@@ -71,6 +71,8 @@ package struct Pipeline: ~Copyable {
   /// The flow of the last packet from the host.
   var recalled: OutboundFlow?
   var pings: PingTable
+  /// Bounds how often hosts are told that packets are too large.
+  var telling: TokenBucket?
   var tunnelEffects = WireGuard.Effects()
   /// What became of the datagrams that were opened last; kept for its memory.
   var opened: [Received] = []
@@ -103,9 +105,16 @@ package struct Pipeline: ~Copyable {
     self.nodeKey = nodeKey
     self.discoKey = discoKey.publicKey
     (self.mtu, self.shard) = (mtu, shard)
+    paths.probeSizes(upTo: mtu + Self.overhead)
     if !shard.isOnly { paths.share(leads: shard.index == 0) }
     joining = joinsUDP ? .all : .tcp
     opened.reserveCapacity(Tunnel.longestTrain)
+  }
+
+  /// Goes by another discovery key from now on; paths that work stay.
+  package mutating func use(_ key: DiscoPrivateKey) {
+    discoKey = key.publicKey
+    paths.use(key)
   }
 
   /// When `handleTimeouts` wants to be called; nil when nothing waits.
@@ -161,8 +170,10 @@ package struct Pipeline: ~Copyable {
         at: moment.now,
         into: &pathEffects
       )
-    guard !way.isEmpty else { return keep(datagram, at: moment.now) }
-    for destination in destinations(way, datagram.peer) {
+    let isLarge = datagram.bytes.count > way.limit
+    let large = isLarge ? paths.largePaths(to: datagram.peer, at: moment.now) : way
+    guard !large.isEmpty else { return keep(datagram, at: moment.now) }
+    for destination in destinations(large, datagram.peer) {
       if isData {
         counters.outbound.add(packets: 1, bytes: datagram.bytes.count, over: destination)
       }

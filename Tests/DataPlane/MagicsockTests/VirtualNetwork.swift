@@ -146,6 +146,8 @@ final class VirtualNetwork {
   /// Pairs of hosts between which nothing passes directly.
   var cut: Set<Set<Int>> = []
   var lossPercent = 0
+  /// The largest IPv4 packet that passes between hosts; larger ones vanish without a word.
+  var pathMTU = 65_535
   var copies = 1
   var directLatency = Duration.milliseconds(10)
   var relayLatency = Duration.milliseconds(40)
@@ -298,27 +300,33 @@ final class VirtualNetwork {
   }
 
   /// Sends traffic both ways for a while.
-  func talk(_ one: Int, _ other: Int, for duration: Duration, every: Duration = .milliseconds(100))
-  {
+  func talk(
+    _ one: Int,
+    _ other: Int,
+    for duration: Duration,
+    every: Duration = .milliseconds(100),
+    size: Int = 40
+  ) {
     let end = now + duration
     while now < end {
-      send(from: one, to: other)
-      send(from: other, to: one)
+      send(from: one, to: other, size: size)
+      send(from: other, to: one, size: size)
       run(for: every)
     }
   }
 
   /// Sends one packet of the user; returns its number.
   @discardableResult
-  func send(from one: Int, to other: Int) -> UInt64 {
+  func send(from one: Int, to other: Int, size: Int = 40) -> UInt64 {
     sequence += 1
     let peer = hosts[other].id
     var effects = Effects()
-    let paths = hosts[one].socket.paths(to: peer, at: now, into: &effects)
+    var paths = hosts[one].socket.paths(to: peer, at: now, into: &effects)
+    if size > paths.limit { paths = hosts[one].socket.largePaths(to: peer, at: now) }
     perform(effects, one)
     var bytes: [UInt8] = [4, 0, 0, 0]
     bytes += (0..<8).map { UInt8(truncatingIfNeeded: sequence >> (56 - 8 * UInt64($0))) }
-    bytes += [UInt8](repeating: 0, count: 27) + [UInt8(one)]
+    bytes += [UInt8](repeating: 0, count: size - 13) + [UInt8(one)]
     if let direct = paths.direct, paths.network == 0 {
       transmit(bytes, from: one, to: .direct(direct))
     }
@@ -521,6 +529,7 @@ final class VirtualNetwork {
   }
 
   private func enqueueLossy(_ bytes: [UInt8], for host: Int, from source: PacketSource) {
+    guard bytes.count + 28 <= pathMTU else { return }
     for _ in 0..<copies where Int.random(in: 0..<100, using: &random) >= lossPercent {
       enqueue(bytes, for: host, from: source, after: directLatency)
     }

@@ -237,6 +237,7 @@ extension MagicSocket {
       at: now,
       into: &effects
     )
+    table.peers[slot].proveSize(at: now, with: &sealer, into: &effects)
     schedule(slot, at: now)
     return true
   }
