@@ -157,6 +157,9 @@ package final class DataPlane: Sendable {
   /// What this node's peer relay did and knows; nil when there is none.
   package func peerRelayStatus() async -> PeerRelayStatus? { await peerRelay.status() }
 
+  /// Goes by another discovery key from now on.
+  package func use(_ key: DiscoPrivateKey) { shards.post.post(.discoKey(key)) }
+
   /// Pings a peer.
   ///
   /// - Parameters:

@@ -441,6 +441,7 @@ struct DataPlaneThread: ~Copyable {
       case .relayed(let packets, let region): relayed(packets, from: region, at: moment)
       case .ping(let peer, let kind, let id, let size):
         pipeline.ping(peer, kind: kind, id: id, size: size, at: moment, into: &effects)
+      case .discoKey(let key): pipeline.use(key)
       case .initiation(let initiation, let source):
         pipeline.receive(initiation, from: source, at: moment, into: &effects)
       case .status(let continuation): continuation.resume(returning: status(at: moment.now))

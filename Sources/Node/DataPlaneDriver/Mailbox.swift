@@ -31,6 +31,8 @@ enum Mail: Sendable {
   case portMapped(Endpoint?)
   /// What this node's peer relay gave to who asked.
   case relayAllocated(RelayAllocation, for: RelayRequest)
+  /// The discovery key to go by.
+  case discoKey(DiscoPrivateKey)
   case netcheck(isFull: Bool)
   case resolved(String, [IPAddress])
   case probed(netcheck: UInt64, RegionID, Duration?, IPAddress.Family, isByICMP: Bool)

@@ -41,7 +41,7 @@ final class PostOffice: Sendable {
         return
       }
       mailboxes[directory.owner(of: peer)].post(mail)
-    case .networkChanged, .relayConnected, .relayClosed, .peerGone, .stop:
+    case .discoKey, .networkChanged, .relayConnected, .relayClosed, .peerGone, .stop:
       for mailbox in mailboxes { mailbox.post(mail) }
     case .endpointsFresh: for mailbox in mailboxes.dropFirst() { mailbox.post(mail) }
     case .relayHeard, .netcheck, .portMapped, .resolved, .probed, .portalProbed, .wanted:

@@ -217,6 +217,7 @@ extension NodeBackend {
     if isListening {
       controlFailures = 0
       clear(.controlUnreachable)
+      await renewDiscoKey()
     }
     scheduleReconfigure()
   }
@@ -236,7 +237,10 @@ extension NodeBackend {
     if change.selfChanged { noteSelf(map) }
     noteExpiry(of: map)
     updateState()
-    if isFirst || change.isStructural { scheduleReconfigure() }
+    if isFirst || change.isStructural {
+      scheduleReconfigure()
+      rememberMapSoon()
+    }
     publish(change, of: map, isFirst: isFirst || !isKnown)
   }
 

@@ -118,6 +118,7 @@ extension NodeBackend {
   /// Forgets the network; its peers and routes go with the next reconfiguration.
   func forgetNetmap() {
     netmap = nil
+    forgetMap()
     hasPeerAnswered = false
     homeRegion = nil
     expiryTimer?.cancel()

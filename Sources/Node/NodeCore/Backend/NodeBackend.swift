@@ -36,7 +36,11 @@ package actor NodeBackend {
   let plane: DataPlane
   let links: LinkMonitor
   let portMapper: PortMapperDriver
-  let discoKey: DiscoPrivateKey
+  var discoKey: DiscoPrivateKey
+  /// Whether that is the key of the last run.
+  var isDiscoKeyOld = false
+  /// Writes the netmap to disk after a while.
+  var mapWriter: Task<Void, Never>?
 
   /// Stands in for the node key while there is none.
   let idleKey: NodePrivateKey
@@ -96,8 +100,14 @@ package actor NodeBackend {
     let lock = try InstanceLock(store)
     var entropy = Entropy.system
     var health = HealthTracker()
-    let state = try Self.load(store, &entropy, &health, logger)
-    let discoKey = DiscoPrivateKey.generate(using: &entropy)
+    var state = try Self.load(store, &entropy, &health, logger)
+    let remembered = Self.rememberedMap(store, state, logger)
+    let known = remembered == nil ? nil : state.discoKey
+    let discoKey = known ?? DiscoPrivateKey.generate(using: &entropy)
+    if state.discoKey != discoKey {
+      state.discoKey = discoKey
+      try store.write(Self.stateFile, state.encoded)
+    }
     let idleKey = NodePrivateKey.generate(using: &entropy)
     var wanted = DataPlaneOptions(
       interfaceName: options.interfaceName,
@@ -131,6 +141,8 @@ package actor NodeBackend {
     bus = NotificationBus(version: options.version)
     (self.state, self.health, self.plane) = (state, health, plane)
     (self.discoKey, self.idleKey) = (discoKey, idleKey)
+    isDiscoKeyOld = known != nil
+    netmap = remembered
   }
 
   /// What packets are sealed with; why it is not the fastest, the log says.
@@ -189,6 +201,7 @@ package actor NodeBackend {
       isUp: Self.isUp(links.facts, except: options.interfaceName)
     )
     attachPortMapper(links.facts)
+    if let netmap { noteExpiry(of: netmap) }
     updateState()
     await reconfigure()
     if wantsControl { startClient() }
@@ -198,6 +211,7 @@ package actor NodeBackend {
   package func shutdown() async {
     stopClient()
     expiryTimer?.cancel()
+    if mapWriter != nil { rememberMap() }
     bus.close()
     links.stop()
     if let appliedRouter {

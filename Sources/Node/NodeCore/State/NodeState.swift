@@ -16,6 +16,7 @@ package import LocalAPI
 package struct NodeState: Hashable, Sendable {
   private enum Entry {
     static let machineKey = "_machinekey"
+    static let discoKey = "_martlet-discokey"
     static let currentProfile = "_current-profile"
     static let profiles = "_profiles"
   }
@@ -74,6 +75,12 @@ package struct NodeState: Hashable, Sendable {
     return writer.bytes + [0x0A]
   }
 
+  /// The discovery key of the last run, under which peers know this node until they hear otherwise.
+  package var discoKey: DiscoPrivateKey? {
+    get { entries[Entry.discoKey].flatMap { DiscoPrivateKey(String(decoding: $0, as: UTF8.self)) } }
+    set { entries[Entry.discoKey] = newValue.map { Array($0.text.utf8) } }
+  }
+
   /// Remembers these preferences.
   package mutating func remember(_ preferences: Preferences, using entropy: inout Entropy) {
     self.preferences = preferences
@@ -90,6 +97,7 @@ package struct NodeState: Hashable, Sendable {
     entries[Self.currentEntry(in: entries)] = nil
     entries[Entry.currentProfile] = nil
     entries[Entry.profiles] = nil
+    entries[Entry.discoKey] = nil
     preferences = Self.loggedOut
   }
 
