@@ -267,8 +267,8 @@ let groups: [(folder: String, modules: [Module])] = [
         "Simulation",
         on: [
           "PortMapping", "PacketPipeline", "Packets", "PacketFilter", "WireGuard", "Magicsock",
-          "DERP", "STUN", "ControlProtocol", "ControlSession", "Netmap", "LocalAPI",
-          "NodeConfiguration",
+          "PeerRelay", "Disco", "DERP", "STUN", "ControlProtocol", "ControlSession", "Netmap",
+          "LocalAPI", "NodeConfiguration",
           "Coordination", "Addressing", "Keys", "Bytes", "Timing", "Cryptography",
         ]
       )

@@ -49,6 +49,22 @@ final class VirtualCoordination {
     self.entropy = entropy
   }
 
+  /// Lets everybody talk to everybody, and ask everybody to carry packets.
+  func allowPeerRelays(at now: Coordination.Moment) {
+    var effects = Coordination.Effects()
+    let policy = """
+      {"grants": [
+        {"src": ["*"], "dst": ["*"], "ip": ["*"]},
+        {"src": ["*"], "dst": ["*"], "app": {"tailscale.com/cap/relay": [{}]}},
+      ]}
+      """
+    do throws(Refusal) {
+      _ = try tailnet.setPolicy(policy, by: "simulation", at: now, into: &effects)
+    } catch {
+      preconditionFailure("a policy that was written here is taken: \(error)")
+    }
+  }
+
   /// Lets a node in that opens a map stream, and says everything; nil when it is refused.
   func open(
     _ connection: ConnectionID,
@@ -74,6 +90,7 @@ final class VirtualCoordination {
     let told = tailnet.update(by: report.streamRequest(), from: machine, at: now, into: &effects)
     guard case .accepted(let node) = told else { return nil }
     tailnet.connected(node, at: now, into: &effects)
+    tailnet.refreshAccess(at: now, into: &effects)
     streams[connection] = Stream(node: node, position: tailnet.changes.head)
     return MapBuilder(tailnet).full(for: node, at: now)
   }
@@ -82,6 +99,7 @@ final class VirtualCoordination {
   func take(_ report: NodeReport, of machine: MachineKey, at now: Coordination.Moment) {
     var effects = Coordination.Effects()
     _ = tailnet.update(by: report.updateRequest(), from: machine, at: now, into: &effects)
+    tailnet.refreshAccess(at: now, into: &effects)
   }
 
   func close(_ connection: ConnectionID, at now: Coordination.Moment) {
@@ -93,6 +111,7 @@ final class VirtualCoordination {
   func tick(at now: Coordination.Moment) {
     var effects = Coordination.Effects()
     tailnet.handleTimeouts(at: now, into: &effects)
+    tailnet.refreshAccess(at: now, into: &effects)
   }
 
   /// What the streams are to be told now.
@@ -121,6 +140,7 @@ final class VirtualCoordination {
     var effects = Coordination.Effects()
     do throws(Refusal) {
       try tailnet.deleteNode(node.id, by: "simulation", at: now, into: &effects)
+      tailnet.refreshAccess(at: now, into: &effects)
     } catch {
       preconditionFailure("a node that is there can be removed: \(error)")
     }

@@ -10,6 +10,7 @@ import LocalAPI
 import Magicsock
 import Netmap
 import PacketPipeline
+import PeerRelay
 import PortMapping
 import Timing
 
@@ -33,6 +34,8 @@ final class VirtualNode {
     var relayedBytes = 0
     /// Bytes that it sent directly.
     var directBytes = 0
+    /// Bytes that it carried for others.
+    var carriedBytes = 0
 
     static func - (left: Economy, right: Economy) -> Economy {
       Economy(
@@ -43,7 +46,8 @@ final class VirtualNode {
         mapperWakeups: left.mapperWakeups - right.mapperWakeups,
         mapperMessages: left.mapperMessages - right.mapperMessages,
         relayedBytes: left.relayedBytes - right.relayedBytes,
-        directBytes: left.directBytes - right.directBytes
+        directBytes: left.directBytes - right.directBytes,
+        carriedBytes: left.carriedBytes - right.carriedBytes
       )
     }
   }
@@ -73,6 +77,7 @@ final class VirtualNode {
   }
 
   static let port: UInt16 = 41_641
+  static let relayPort: UInt16 = 40_000
 
   let index: Int
   let host: HostID
@@ -92,6 +97,8 @@ final class VirtualNode {
   /// How far its wall clock is off.
   var wallOffset = Duration.zero
   var isAsleep = false
+  /// What it carries for others, if it does.
+  var relay: PeerRelayServer?
   /// When it is woken next.
   var wakeAt: Instant?
   /// What asks its router for a port.

@@ -69,6 +69,22 @@ extension World {
     return .between(over.first?.nat.behaviour, under.first?.nat.behaviour)
   }
 
+  /// Whether one of the peer relays is sure to be reached by both of two nodes, as things stand now.
+  package func canBeCarried(between one: Int, _ other: Int) -> Bool {
+    topology.peerRelays.contains { relay in
+      guard relay != one, relay != other, !oracle.isRemoved(relay), !nodes[relay].isAsleep else {
+        return false
+      }
+      let host = internet.hosts[nodes[relay].host.index]
+      guard host.realm == .internet, host.isUp else { return false }
+      return [one, other].allSatisfy { node in
+        let realm = internet.hosts[nodes[node].host.index].realm
+        return !routers(above: realm).contains(where: \.blocksUDP)
+          && !internet.cuts.contains([nodes[relay].host, nodes[node].host])
+      }
+    }
+  }
+
   private func routers(above realm: RealmID) -> [Internet.Router] {
     var routers: [Internet.Router] = []
     var realm = realm

@@ -63,12 +63,14 @@ package struct Scenario: Hashable, Sendable {
         duplicatesPerMille: chance(20, &random) ? 20 : 0,
         latePerMille: chance(20, &random) ? 20 : 0
       )
+      var line = uplink
+      if chance(20, &random) { line.mtu = pick(Self.narrow, &random) }
       networks.append(
         World.Network(
           nat: above == nil && chance(15, &random) ? nil : behaviour(using: &random),
           above: above,
           hasV6: above == nil && chance(30, &random),
-          uplink: uplink
+          uplink: line
         )
       )
     }
@@ -78,9 +80,13 @@ package struct Scenario: Hashable, Sendable {
     return World.Topology(
       networks: networks,
       nodes: nodes,
-      relays: Int.random(in: 1...3, using: &random)
+      relays: Int.random(in: 1...3, using: &random),
+      peerRelays: nodes.indices.filter { _ in chance(25, &random) }
     )
   }
+
+  /// What lines carry that carry less than others.
+  private static let narrow = [576, 700, 900, 1100, 1280, 1320, 1400, 1492]
 
   private static func behaviour(using random: inout Entropy) -> NATBehaviour {
     NATBehaviour(
@@ -120,7 +126,7 @@ package struct Scenario: Hashable, Sendable {
     func passing(_ change: Change, _ healing: Change) -> [Planned] {
       [Planned(after: begins, change: change), Planned(after: ends, change: healing)]
     }
-    switch Int.random(in: 0..<13, using: &random) {
+    switch Int.random(in: 0..<14, using: &random) {
     case 0: return lasting(.roam(node: node, to: network))
     case 1: return passing(.link(node: node, isUp: false), .link(node: node, isUp: true))
     case 2: return passing(.sleep(node: node, true), .sleep(node: node, false))
@@ -128,6 +134,8 @@ package struct Scenario: Hashable, Sendable {
       return lasting(.clock(node: node, by: .seconds(Int.random(in: -7200...7200, using: &random))))
     case 4: return isBehind ? lasting(.routerRestart(network: network)) : []
     case 5: return isBehind ? lasting(.routerMove(network: network)) : []
+    case 13:
+      return isBehind ? lasting(.mtu(network: network, pick(narrow, &random))) : []
     case 6:
       guard isBehind else { return [] }
       return passing(.blockUDP(network: network, true), .blockUDP(network: network, false))

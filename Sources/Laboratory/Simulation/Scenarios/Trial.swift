@@ -10,6 +10,11 @@ package struct Trial: Sendable {
   package private(set) var talks = (asked: 0, answered: 0)
   /// How many pairs ended with a direct path, and how many with a relayed one.
   package private(set) var pairs = (direct: 0, relayed: 0)
+  /// How many of those with a relayed one ended at a node that carries their packets.
+  package private(set) var carried = 0
+
+  /// As many bytes as fit the tunnel, without the headers of IPv4 and UDP.
+  static let largest = 1280 - 28
 
   /// A node that nobody talks to sends at most this many discovery messages a minute.
   static let discoveryBudget = 0
@@ -36,6 +41,14 @@ package struct Trial: Sendable {
     world.run(until: begin + restless)
     let watchedFrom = world.oracle.talks.count
     Self.planTalks(in: world, among: pairs, from: .zero, until: Scenario.watch, every: .seconds(1))
+    Self.planTalks(
+      in: world,
+      among: pairs,
+      size: Self.largest,
+      from: .milliseconds(500),
+      until: Scenario.watch,
+      every: .seconds(1)
+    )
     world.run(for: Scenario.watch + .seconds(5))
     judgeLiveness(of: pairs, in: world, since: watchedFrom)
     judgeEconomy(of: world)
@@ -51,13 +64,14 @@ package struct Trial: Sendable {
   private static func planTalks(
     in world: World,
     among pairs: [(Int, Int)],
+    size: Int = 0,
     from: Duration,
     until: Duration,
     every: Duration
   ) {
     var at = from
     while at < until {
-      for (one, other) in pairs { world.planTalk(from: one, to: other, after: at) }
+      for (one, other) in pairs { world.planTalk(from: one, to: other, size: size, after: at) }
       at = at + every
     }
   }
@@ -74,7 +88,9 @@ package struct Trial: Sendable {
       return share * passing * passing
     }
     for (one, other) in pairs where !world.oracle.isRemoved(one) && !world.oracle.isRemoved(other) {
-      let watched = world.oracle.talks[first...].filter { $0.from == one && $0.to == other }
+      let all = world.oracle.talks[first...].filter { $0.from == one && $0.to == other }
+      let watched = all.filter { $0.size == 0 }
+      let large = all.filter { $0.size > 0 }
       let answered = watched.filter { $0.answeredAt != nil }
       // Where much is lost a path is doubted now and then; what counts is that it is found again.
       let isDirect = watched.contains(where: \.wasDirect)
@@ -84,6 +100,22 @@ package struct Trial: Sendable {
         violations.append(
           "node\(one) asked node\(other) \(watched.count) times in peace, answered: \(answered.count)"
         )
+      }
+      let heard = large.count { $0.answeredAt != nil }
+      if heard * 2 < large.count {
+        violations.append(
+          "node\(one) asked node\(other) \(large.count) large questions in peace, answered: \(heard)"
+        )
+      }
+      let isCarried = all.contains { $0.way == .carried }
+      if isCarried { carried += 1 }
+      if expected == .relayed, !isCarried, world.canBeCarried(between: one, other) {
+        violations.append(
+          "node\(one) and node\(other) talk over DERP, though a node would carry it"
+        )
+      }
+      if isCarried, world.topology.peerRelays.isEmpty {
+        violations.append("node\(one) is carried to node\(other) by nobody")
       }
       if expected == .direct, !isDirect {
         violations.append("node\(one) has no direct path to node\(other), though the NATs allow it")

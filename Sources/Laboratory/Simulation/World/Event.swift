@@ -38,7 +38,7 @@ enum Event {
   /// Something changes.
   case change(Change)
   /// A node's host sends something to another.
-  case talk(from: Int, to: Int)
+  case talk(from: Int, to: Int, size: Int)
 }
 
 /// What changes about the world from outside.
@@ -59,6 +59,8 @@ package enum Change: Hashable, Sendable {
   case routerMove(network: Int)
   /// A router lets no UDP through, or does again.
   case blockUDP(network: Int, Bool)
+  /// A router's line carries packets of this size and none that are larger, from now on.
+  case mtu(network: Int, Int)
   /// A router's line goes down, or up again.
   case uplink(network: Int, isUp: Bool)
   /// No datagram passes between two hosts, or it does again.

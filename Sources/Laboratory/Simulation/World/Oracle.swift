@@ -2,6 +2,7 @@
 
 import Addressing
 import Bytes
+import Disco
 import Magicsock
 import PortMapping
 package import Timing
@@ -10,22 +11,37 @@ package import Timing
 ///
 /// Safety: what a host receives was sent to it by whom it claims to be from, and was allowed; no
 /// plaintext leaves a node; no counter of a session is used for two messages; data goes to an endpoint
-/// only after something that was sent there reached a node. Liveness is asked by scenarios, from `talks`.
+/// only after something that was sent there reached a node; a node carries packets only of those whom it
+/// gave a network to, and answers with no more than it received. Liveness is asked by scenarios, from `talks`.
 package struct Oracle {
+  /// Which way packets take.
+  package enum Way: Hashable, Sendable {
+    /// To the peer itself.
+    case direct
+    /// Through another node.
+    case carried
+    /// Through a relay.
+    case relayed
+  }
+
   /// A question of a host to another, and what became of it.
   package struct Talk: Hashable, Sendable {
     /// Who asked.
     package var from: Int
     /// Who was asked.
     package var to: Int
+    /// How many bytes the question has at least.
+    package var size: Int
     /// When.
     package var askedAt: Instant
     /// When the question arrived first.
     package var heardAt: Instant?
     /// When the answer arrived first.
     package var answeredAt: Instant?
-    /// Whether the asker's path was direct when the answer arrived.
-    package var wasDirect = false
+    /// The asker's path when the answer arrived.
+    package var way = Way.relayed
+    /// Whether it was direct.
+    package var wasDirect: Bool { way == .direct }
   }
 
   /// What a host says: a mark that must never be seen outside, and which question it is.
@@ -37,9 +53,10 @@ package struct Oracle {
     init(id: UInt64, isAnswer: Bool) { (self.id, self.isAnswer) = (id, isAnswer) }
 
     init?(_ bytes: [UInt8]) {
-      guard bytes.count == Self.mark.count + 9, bytes.starts(with: Self.mark) else { return nil }
-      isAnswer = bytes[Self.mark.count] == 1
-      id = bytes.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }
+      let start = Self.mark.count
+      guard bytes.count >= start + 9, bytes.starts(with: Self.mark) else { return nil }
+      isAnswer = bytes[start] == 1
+      id = bytes[start + 1..<start + 9].reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     var bytes: [UInt8] {
@@ -102,8 +119,11 @@ package struct Oracle {
     if Self.contains(Content.mark, in: bytes) {
       note("node\(node) sent plaintext to \(destination)", at: now)
     }
+    var bytes = bytes[...]
+    if case .peerRelay = destination { bytes = bytes.dropFirst(GeneveHeader.byteCount) }
     guard bytes.count >= 32, bytes.starts(with: [4, 0, 0, 0]) else { return }
-    if case .direct(let endpoint) = destination, reached[node]?.contains(endpoint) != true {
+    bytes = Array(bytes)[...]
+    if let endpoint = destination.endpoint, reached[node]?.contains(endpoint) != true {
       note("node\(node) sent data to \(endpoint), where nothing of it ever arrived", at: now)
     }
     let receiver = bytes[4..<8].reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
@@ -128,8 +148,8 @@ package struct Oracle {
 
   // MARK: At the hosts
 
-  mutating func asked(from: Int, to: Int, at now: Instant) -> UInt64 {
-    talks.append(Talk(from: from, to: to, askedAt: now))
+  mutating func asked(from: Int, to: Int, size: Int = 0, at now: Instant) -> UInt64 {
+    talks.append(Talk(from: from, to: to, size: size, askedAt: now))
     return UInt64(talks.count - 1)
   }
 
@@ -166,9 +186,9 @@ package struct Oracle {
     if !content.isAnswer, talk.heardAt == nil { talks[Int(content.id)].heardAt = now }
   }
 
-  mutating func answered(_ id: UInt64, isDirect: Bool, at now: Instant) {
+  mutating func answered(_ id: UInt64, over way: Way, at now: Instant) {
     guard id < UInt64(talks.count), talks[Int(id)].answeredAt == nil else { return }
     talks[Int(id)].answeredAt = now
-    talks[Int(id)].wasDirect = isDirect
+    talks[Int(id)].way = way
   }
 }

@@ -25,6 +25,7 @@ extension World {
     case .routerMove(let network): moveRouter(of: network)
     case .blockUDP(let network, let blocks):
       internet.change(realms[network]) { $0.blocksUDP = blocks }
+    case .mtu(let network, let size): internet.change(realms[network]) { $0.uplink.mtu = size }
     case .uplink(let network, let isUp): internet.change(realms[network]) { $0.isUp = isUp }
     case .cut(let one, let other, let isCut):
       let pair: Set<HostID> = [nodes[one].host, nodes[other].host]

@@ -3,6 +3,7 @@
 import Addressing
 import Bytes
 import DERP
+import Disco
 import Keys
 import Magicsock
 import PacketPipeline
@@ -35,6 +36,7 @@ extension World {
       paths.networkChanged(to: network, isMajor: isMajor, at: now, into: &effects)
     }
     attachMapper(of: node)
+    attachRelay(node)
   }
 
   func withPaths(
@@ -59,8 +61,12 @@ extension World {
       return answerSTUN(bytes, at: host, from: source, to: own)
     }
     guard let index = nodesByHost[host], !nodes[index].isAsleep,
-      internet.hosts[host.index].addresses.contains(own.address), own.port == VirtualNode.port
+      internet.hosts[host.index].addresses.contains(own.address)
     else { return }
+    if own.port == VirtualNode.relayPort {
+      return receive(bytes, atRelayOf: nodes[index], from: source, to: own, launch)
+    }
+    guard own.port == VirtualNode.port else { return }
     if let sender = nodesByHost[launch.host] { oracle.reached(launch.aim, by: sender) }
     hand(bytes, to: nodes[index], from: .direct(source))
   }
@@ -134,7 +140,9 @@ extension World {
   private func count(_ bytes: [UInt8], by node: VirtualNode, to destination: PacketSource) {
     // SAFETY: the call keeps nothing of the bytes.
     switch unsafe bytes.withUnsafeBytes({ unsafe DatagramKind.classify($0) }) {
-    case .disco, .geneve: node.economy.discoveryMessages += 1
+    case .disco: node.economy.discoveryMessages += 1
+    case .geneve:
+      if GeneveHeader(parsing: bytes)?.content == .disco { node.economy.discoveryMessages += 1 }
     case .stun: node.economy.stunRequests += 1
     case .wireguard: if bytes.first == 1 { node.economy.handshakes += 1 }
     case .noise: break
@@ -146,7 +154,7 @@ extension World {
     }
   }
 
-  private func launch(_ bytes: [UInt8], by host: HostID, from: Endpoint, to: Endpoint) {
+  func launch(_ bytes: [UInt8], by host: HostID, from: Endpoint, to: Endpoint) {
     let arrivals = internet.send(bytes.count, by: host, from: from, to: to, at: now)
     for arrival in arrivals {
       agenda.note(
@@ -177,6 +185,7 @@ extension World {
     case .httpsProbeWanted(let probe): answer(probe, of: node)
     case .resolutionWanted(let name):
       withPaths(node) { $0.resolved(name, to: [], at: $1, into: &$2) }
+    case .relayRequested(let request): allocate(request, at: node)
     case .pathTrace(let trace): tell("node\(node.index): \(trace)")
     default: break
     }

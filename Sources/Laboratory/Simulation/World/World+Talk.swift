@@ -15,10 +15,10 @@ extension World {
   private static let questionPort: UInt16 = 7
 
   /// A node's host asks another's.
-  func talk(from: VirtualNode, to: VirtualNode) {
-    let id = oracle.asked(from: from.index, to: to.index, at: now)
+  func talk(from: VirtualNode, to: VirtualNode, size: Int) {
+    let id = oracle.asked(from: from.index, to: to.index, size: size, at: now)
     guard !from.isAsleep, internet.hosts[from.host.index].isUp,
-      let packet = Self.packet(id, isAnswer: false, from: from, to: to)
+      let packet = Self.packet(id, isAnswer: false, size: size, from: from, to: to)
     else { return }
     hand(packet, fromHostOf: from)
   }
@@ -49,8 +49,15 @@ extension World {
     oracle.delivered(talk, from: sender?.index, to: node.index, isShielded: isShielded, at: now)
     guard let sender else { return }
     if talk.isAnswer {
-      oracle.answered(talk.id, isDirect: isDirect(from: node, to: sender), at: now)
-    } else if let answer = Self.packet(talk.id, isAnswer: true, from: node, to: sender) {
+      let way = way(from: node, to: sender)
+      oracle.answered(talk.id, over: way, at: now)
+    } else if let answer = Self.packet(
+      talk.id,
+      isAnswer: true,
+      size: content.count,
+      from: node,
+      to: sender
+    ) {
       hand(answer, fromHostOf: node)
     }
   }
@@ -67,13 +74,15 @@ extension World {
   private static func packet(
     _ id: UInt64,
     isAnswer: Bool,
+    size: Int,
     from: VirtualNode,
     to: VirtualNode
   ) -> [UInt8]? {
     guard let source = from.addresses.first, let destination = to.addresses.first else {
       return nil
     }
-    let content = Oracle.Content(id: id, isAnswer: isAnswer).bytes
+    var content = Oracle.Content(id: id, isAnswer: isAnswer).bytes
+    content += [UInt8](repeating: 0, count: max(0, size - content.count))
     var datagram = ByteWriter()
     datagram.bigEndian(isAnswer ? questionPort : 40_000)
     datagram.bigEndian(isAnswer ? 40_000 : questionPort)
@@ -86,10 +95,14 @@ extension World {
   // MARK: Looking
 
   /// Whether what one node sends to another goes directly now.
-  func isDirect(from: VirtualNode, to: VirtualNode) -> Bool {
-    guard let peer = to.peerID else { return false }
-    let path = from.pipeline.status(at: now).peers[peer]?.path
-    return path?.direct != nil && path?.isTrusted == true
+  func isDirect(from: VirtualNode, to: VirtualNode) -> Bool { way(from: from, to: to) == .direct }
+
+  /// Which way what one node sends to another goes now.
+  func way(from: VirtualNode, to: VirtualNode) -> Oracle.Way {
+    guard let peer = to.peerID, let path = from.pipeline.status(at: now).peers[peer]?.path,
+      path.direct != nil, path.isTrusted
+    else { return .relayed }
+    return path.network == nil ? .direct : .carried
   }
 
   /// Whether what one node sends to another goes directly now.

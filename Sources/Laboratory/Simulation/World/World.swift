@@ -6,7 +6,9 @@ import Coordination
 import Cryptography
 import DERP
 import Keys
+import LocalAPI
 import PacketPipeline
+import PeerRelay
 package import Timing
 
 /// A small world: an internet, relays, a coordination server and nodes, under a clock that jumps.
@@ -44,10 +46,13 @@ package final class World {
     package var nodes: [Int]
     /// How many relay regions there are.
     package var relays: Int
+    /// Which of the nodes carry packets for the others.
+    package var peerRelays: [Int]
 
     /// A topology.
-    package init(networks: [Network], nodes: [Int], relays: Int = 1) {
+    package init(networks: [Network], nodes: [Int], relays: Int = 1, peerRelays: [Int] = []) {
       (self.networks, self.nodes, self.relays) = (networks, nodes, relays)
+      self.peerRelays = peerRelays
     }
   }
 
@@ -115,6 +120,7 @@ package final class World {
     (self.internet, self.relays, self.random) = (internet, relays, random)
     for (index, relay) in relays.enumerated() { relaysByHost[relay.host] = index }
     for network in topology.networks { addNetwork(network) }
+    if !topology.peerRelays.isEmpty { coordination.allowPeerRelays(at: serverMoment) }
     for network in topology.nodes { addNode(in: network) }
     agenda.note(.tick, at: now + .seconds(1))
   }
@@ -148,6 +154,10 @@ package final class World {
     nodes.append(node)
     nodesByKey[node.nodeKey.publicKey] = node.index
     nodesByHost[host] = node.index
+    if topology.peerRelays.contains(node.index) {
+      node.preferences.relayServerPort = VirtualNode.relayPort
+      node.relay = PeerRelayServer(entropy: Entropy(seed: random.next()), at: now)
+    }
     attach(node, isMajor: true)
     agenda.note(.dial(node: node.index, .coordination), at: now)
   }
@@ -200,8 +210,14 @@ package final class World {
   }
 
   /// Makes a node's host send to another's at a time to come.
-  package func planTalk(from: Int, to: Int, after delay: Duration) {
-    agenda.note(.talk(from: from, to: to), at: now + delay)
+  ///
+  /// - Parameters:
+  ///   - from: Who asks.
+  ///   - to: Who is asked.
+  ///   - size: How many bytes the question has at least.
+  ///   - delay: After how long.
+  package func planTalk(from: Int, to: Int, size: Int = 0, after delay: Duration) {
+    agenda.note(.talk(from: from, to: to, size: size), at: now + delay)
   }
 
   func tell(_ text: @autoclosure () -> String) {
@@ -227,7 +243,8 @@ package final class World {
       receive(bytes, from: gateway, by: nodes[node])
     case .tick: tick()
     case .change(let change): apply(change)
-    case .talk(let from, let to): talk(from: nodes[from], to: nodes[to])
+    case .talk(let from, let to, let size):
+      talk(from: nodes[from], to: nodes[to], size: size)
     }
   }
 
@@ -235,7 +252,10 @@ package final class World {
     coordination.tick(at: serverMoment)
     hasNews = true
     for relay in relays { tick(relay) }
-    for node in nodes where !node.isAsleep { tick(node) }
+    for node in nodes where !node.isAsleep {
+      tick(node)
+      tickRelay(node)
+    }
     agenda.note(.tick, at: now + .seconds(1))
   }
 }
