@@ -69,7 +69,7 @@ def black_holes(lab):
 @test("a router that begins to swallow large packets in the middle of a transfer delays it by seconds")
 def shrinks(lab):
     transfer = Transfer(lab.nodes["home1"], lab.nodes["home2"], 30)
-    transfer.reach(0.1)
+    transfer.reach_half()
     swallow(lab, 600)
     transfer.finish()
     swallow(lab, None)
