@@ -40,7 +40,7 @@ struct CommandsTests {
     let node = FakeNode()
     try await FakeDaemon.serving(node) { daemon in
       async let told = daemon.martlet("up", "--login-server=http://c")
-      while !node.acts.contains("login") { await Task.yield() }
+      while !node.acts.contains("login"), !Task.isCancelled { await Task.yield() }
       node.change { _ in }
       node.connect()
       let outcome = await told

@@ -86,7 +86,7 @@ struct ByteStreamTests {
       stream.consume({ _ in }, hasRoom: { room.set() })
       mayRead.set()
       await room.wait()
-      while !stream.offer([1]) { await Task.yield() }
+      while !stream.offer([1]), !Task.isCancelled { await Task.yield() }
       await stream.close()
       await all.wait()
       #expect(total.value == offered + 1)

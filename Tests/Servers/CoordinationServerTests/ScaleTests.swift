@@ -122,13 +122,15 @@ private final class Arrivals: Sendable {
 
   /// How long it took each of `count` streams to receive something.
   func all(_ count: Int, since start: ContinuousClock.Instant) async -> [Duration] {
-    while state.withLock({ $0.first.count }) < count { await Task.yield() }
+    while state.withLock({ $0.first.count }) < count, !Task.isCancelled { await Task.yield() }
     return state.withLock { $0.first.values.map { start.duration(to: $0) } }.sorted()
   }
 
   /// Waits until nothing has come for a while.
   func rest(for duration: Duration) async {
-    while state.withLock({ $0.latest.duration(to: .now) }) < duration { await Task.yield() }
+    while state.withLock({ $0.latest.duration(to: .now) }) < duration, !Task.isCancelled {
+      await Task.yield()
+    }
   }
 }
 

@@ -38,7 +38,7 @@ struct MeshOfRelaysTests {
     at relay: RelayServer,
     _ receiver: inout TestClient
   ) async throws {
-    while !relay.core.switchboard.reaches(receiver.key) { await Task.yield() }
+    while !relay.core.switchboard.reaches(receiver.key), !Task.isCancelled { await Task.yield() }
     try await sender.send(disco(1), to: receiver.key)
     try await receiver.expect(disco(1), from: sender.key)
   }

@@ -64,7 +64,7 @@ struct ShutdownTests {
   func cancellation() async throws {
     let relay = try RelayServer(options: .local(), logger: quiet)
     let running = Task { try await relay.run() }
-    while relay.endpoints.isEmpty { await Task.yield() }
+    while relay.endpoints.isEmpty, !Task.isCancelled { await Task.yield() }
     var client = try await TestClient(to: relay)
     running.cancel()
     _ = await client.untilEnd()

@@ -137,7 +137,7 @@ struct HTTP1FuzzTests {
         )
       }
       #expect(alive.hasSuffix("GET /alive 0\n"))
-      while server.connectionCount > 0 { await Task.yield() }
+      while server.connectionCount > 0, !Task.isCancelled { await Task.yield() }
     }
   }
 }

@@ -35,7 +35,7 @@ struct HTTP1ServerTests {
       for byte in request.utf8 {
         try await stream.write([byte])
         // Each byte leaves on its own: the next is only written once this one is gone.
-        while stream.outstandingBytes > 0 { await Task.yield() }
+        while stream.outstandingBytes > 0, !Task.isCancelled { await Task.yield() }
       }
       let text = String(decoding: await World.readAll(stream), as: UTF8.self)
       #expect(text.hasSuffix("POST /x 5\n"))
@@ -198,7 +198,7 @@ struct HTTP1ServerTests {
       #expect(server.refusedConnections == 1)
       #expect(server.connectionCount == 2)
       await first.close()
-      while server.connectionCount > 1 { await Task.yield() }
+      while server.connectionCount > 1, !Task.isCancelled { await Task.yield() }
       // The place that became free is taken again.
       var text = ""
       while text.isEmpty {
@@ -375,7 +375,7 @@ struct HTTP1ServerTests {
       #expect(text.contains("101 Switching Protocols"))
       #expect(text.hasSuffix("\r\n\r\nhellocba"))
       await early.close()
-      while server.connectionCount > 0 { await Task.yield() }
+      while server.connectionCount > 0, !Task.isCancelled { await Task.yield() }
     }
   }
 

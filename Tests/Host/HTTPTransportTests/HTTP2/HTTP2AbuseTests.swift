@@ -48,7 +48,7 @@ struct HTTP2AbuseTests {
     // ENHANCE_YOUR_CALM.
     #expect(frames.goAway == 11)
     #expect(most.value < 300)
-    while running.value > 0 { await Task.yield() }
+    while running.value > 0, !Task.isCancelled { await Task.yield() }
   }
 
   @Test("More requests at once than allowed are refused, not served")
@@ -76,7 +76,7 @@ struct HTTP2AbuseTests {
         var writer = writer
         return await writer.frames()
       }
-      while running.value == 0, !writer.stream.isClosed { await Task.yield() }
+      while running.value == 0, !writer.stream.isClosed, !Task.isCancelled { await Task.yield() }
       release.set()
       _ = await frames.value
       #expect(most.value <= 5)
