@@ -120,6 +120,18 @@ def deltas(world):
     eventually("a reaches b again", a.asks_its_peer)
 
 
+@test("a stock client answers what an administrator asks it, and says so where it does not know the address")
+def asked(world):
+    a, _ = world.pair()
+    eventually("a is online", lambda: (world.node("caddya") or {}).get("online"))
+    echo = world.control.call("nodes", "ask", "--method", "POST", "--body", "who is there", "caddya", "/echo").stdout
+    assert echo == "who is there\n", echo
+    for _ in range(2):
+        assert "\"ControlURL\"" in world.control.call("nodes", "ask", "caddya", "/debug/prefs").stdout
+    refused = world.control.call("nodes", "ask", "caddya", "/nothing-here", check=False)
+    assert refused.returncode == 1 and "status 4" in refused.stderr, (refused.stdout, refused.stderr)
+
+
 @test("they lose and gain access within a second of a change of the policy, while they talk")
 def access(world):
     a, b = world.pair()

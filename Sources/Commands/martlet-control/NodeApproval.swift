@@ -37,6 +37,42 @@ extension NodesCommand {
     }
   }
 
+  struct Ask: AdminCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "Have a connected node answer a request, such as /echo or /debug/prefs."
+    )
+
+    @OptionGroup var shared: SharedFlags
+    @Option(help: ArgumentHelp("GET or another method.", valueName: "method"))
+    var method = "GET"
+    @Option(help: ArgumentHelp("What is sent with it.", valueName: "text"))
+    var body = ""
+    @Argument(help: "The node's name or number.")
+    var node: String
+    @Argument(help: "What is asked for: /echo.")
+    var address: String
+
+    func run() async throws {
+      let answer = try await server.call(
+        "POST",
+        path(node) + "/ask",
+        ["method": .string(method), "path": .string(address), "body": .string(body)]
+      )
+      let status = answer["status"]?.double ?? 0
+      show(answer) {
+        let lines = (answer["body"]?.string ?? "").split(
+          separator: "\n",
+          omittingEmptySubsequences: false
+        )
+        let text = lines.map { printable(String($0)) }.joined(separator: "\n")
+        return text.hasSuffix("\n") || text.isEmpty ? text : text + "\n"
+      }
+      guard (200..<300).contains(status) else {
+        throw CommandError("The node answered with status \(Int(status)).")
+      }
+    }
+  }
+
   struct Attributes: AdminCommand {
     static let configuration = CommandConfiguration(
       abstract: "Show what policies may ask of a node's posture."

@@ -16,7 +16,8 @@ struct NodesCommand: CommandGroup {
     subcommands: [
       List.self, Show.self, Rename.self, Tag.self, Approve.self, Withhold.self, ApproveRoutes.self,
       Expire.self,
-      Attributes.self, SetAttribute.self, UnsetAttribute.self, Delete.self, AddWireGuard.self,
+      Ask.self, Attributes.self, SetAttribute.self, UnsetAttribute.self, Delete.self,
+      AddWireGuard.self,
     ]
   )
 

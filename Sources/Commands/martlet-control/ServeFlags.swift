@@ -95,6 +95,14 @@ struct ServeFlags: ParsableArguments {
   )
   var nodeApproval: Bool?
   @Option(
+    help: ArgumentHelp(
+      "How often routers that share a subnet are asked whether they live; 0 for never (10s).",
+      valueName: "duration"
+    ),
+    transform: settingValue
+  )
+  var routerProbe: Duration?
+  @Option(
     help: .yesNo("Let nodes answer for the names of the network themselves (true).")
   )
   var dnsMagicDNS: Bool?

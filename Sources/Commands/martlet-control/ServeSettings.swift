@@ -66,6 +66,7 @@ struct ServeSettings {
       default: .seconds(30 * 60)
     )
     let approval = try settings.value("node-approval", flags.nodeApproval, default: false)
+    let probe = try settings.value("router-probe", flags.routerProbe, default: .seconds(10))
     let relayMap = try settings.value("derp-map", flags.derpMap, default: "")
     policy = try settings.value("policy", flags.policy, default: "")
     logLevel = try settings.value("log-level", flags.logLevel, default: .info)
@@ -89,9 +90,13 @@ struct ServeSettings {
       keyLifetime: expiry == .zero ? nil : expiry,
       ephemeralTimeout: timeout,
       needsApproval: approval,
+      routerProbe: probe,
       names: try names.checked(settings)
     )
     recordsFile = names.recordsFile
+    guard probe == .zero || probe >= .seconds(2) else {
+      throw settings.wrong("router-probe", "has to be two seconds or more, or 0")
+    }
     guard timeout >= .seconds(60) else {
       throw settings.wrong("ephemeral-timeout", "has to be a minute or more")
     }

@@ -16,6 +16,25 @@ extension Tailnet {
     return node
   }
 
+  /// Writes down that a node is asked something by an administrator.
+  package mutating func noteQuestion(
+    to id: NodeID,
+    _ question: String,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) {
+    let node = try existing(id)
+    audit(
+      actor,
+      "node.ask",
+      node,
+      NodeName.printable(String(question.prefix(Self.maximumReportLength))),
+      at: now,
+      into: &effects
+    )
+  }
+
   /// Writes down what a person did at a node that the network's owners want to know of, such as
   /// disconnecting it.
   package func report(

@@ -9,6 +9,10 @@ struct Presence: Hashable, Sendable {
   var streams = 0
   /// Whether others are told that it is connected.
   var isOnline = false
+  /// Whether it has ever given a sign of life when it was asked; not every client does.
+  var givesSigns = false
+  /// Whether it was asked for a sign of life and gave none.
+  var isSilent = false
   /// When its last stream ended.
   var left: Moment?
   /// When others will be told that it is gone.
@@ -32,8 +36,10 @@ extension Tailnet {
     state.streams += 1
     let wasAway = !state.isOnline
     (state.left, state.offlineDeadline, state.forgetDeadline) = (nil, nil, nil)
-    state.isOnline = true
+    let wasSilent = state.isSilent
+    (state.isOnline, state.isSilent) = (true, false)
     presence[id] = state
+    if wasSilent { refreshView(of: node, at: now, into: &effects) }
     // Written down now too: whoever stops us with force does not let us write when it leaves.
     guard wasAway else { return refreshView(of: node, at: now, into: &effects) }
     putLastSeen(now.time, of: id, at: now, into: &effects)

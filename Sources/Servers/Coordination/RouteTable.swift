@@ -23,6 +23,15 @@ package struct RouteTable: Sendable {
     (served[node] ?? []).filter { elected[$0] == node }
   }
 
+  /// The routers of subnets that several serve.
+  package var shared: Set<NodeID> {
+    var nodes: Set<NodeID> = []
+    for candidates in routers.values where candidates.count > 1 {
+      nodes.formUnion(candidates.keys)
+    }
+    return nodes
+  }
+
   /// A node serves these subnets from now on, and is connected or not.
   ///
   /// - Returns: The nodes that others reach other subnets through than before, in order.

@@ -38,8 +38,34 @@ extension Tailnet {
   /// Elects routers anew after something about a node has changed, and tells of those who lost or won.
   mutating func refreshRoutes(of node: NodeRecord, at now: Moment, into effects: inout Effects) {
     let serves = node.mayTalk(at: now.time) ? node.servedRoutes.filter { $0.length > 0 } : []
-    let changed = routes.set(node.id, serves: serves, isConnected: isOnline(node.id))
+    let changed = routes.set(node.id, serves: serves, isConnected: isServing(node.id))
     noteRouters(changed, besides: node.id, at: now, into: &effects)
+  }
+
+  /// Whether a node is connected, and was not found silent.
+  private func isServing(_ id: NodeID) -> Bool {
+    isOnline(id) && !(presence[id]?.isSilent ?? false)
+  }
+
+  /// The connected routers of subnets that several connected ones serve: whom it is worth asking
+  /// whether they live.
+  package var sharingRouters: [NodeID] {
+    routes.shared.filter { isOnline($0) }.sorted()
+  }
+
+  /// A router has given a sign of life, or has not when it was asked: another takes its place then,
+  /// and keeps it. Silence of a client that never answers such questions says nothing.
+  package mutating func noteSign(
+    of id: NodeID,
+    isThere: Bool,
+    at now: Moment,
+    into effects: inout Effects
+  ) {
+    guard let node = nodes[id], isOnline(id) else { return }
+    if isThere { presence[id]?.givesSigns = true }
+    guard presence[id]?.givesSigns == true, presence[id]?.isSilent == isThere else { return }
+    presence[id]?.isSilent = !isThere
+    refreshView(of: node, at: now, into: &effects)
   }
 
   /// Elects routers anew after a node is gone.

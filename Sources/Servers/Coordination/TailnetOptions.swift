@@ -26,6 +26,8 @@ package struct TailnetOptions: Sendable {
   package var addressRest: Duration
   /// Whether a node may talk to others only after somebody approved it.
   package var needsApproval: Bool
+  /// How often routers that share a subnet are asked whether they live; zero for never.
+  package var routerProbe: Duration
   /// What is decided about names.
   package var names: NameOptions
 
@@ -41,6 +43,7 @@ package struct TailnetOptions: Sendable {
     offlineGrace: Duration = .seconds(10),
     addressRest: Duration = AddressAllocation.defaultRest,
     needsApproval: Bool = false,
+    routerProbe: Duration = .seconds(10),
     names: NameOptions = NameOptions()
   ) {
     self.url = url
@@ -53,6 +56,7 @@ package struct TailnetOptions: Sendable {
     self.offlineGrace = offlineGrace
     self.addressRest = addressRest
     self.needsApproval = needsApproval
+    self.routerProbe = routerProbe
     self.names = names
   }
 

@@ -19,6 +19,9 @@ package final class ControlServer: Sendable {
   /// The key by which clients know the server.
   package let publicKey: MachineKey
 
+  /// The file in the state directory that holds the key by which others know our tokens.
+  package static let tokenKeyFile = "tokens.key"
+
   private let connections: ConnectionCount
   private let state: StateDirectory
   private let store: SQLiteStore
@@ -71,6 +74,11 @@ package final class ControlServer: Sendable {
       metrics: metrics,
       ownUser: geteuid()
     )
+    let tokens = try TokenIssuer(
+      url: options.tailnet.url,
+      pem: Self.tokenKey(in: state),
+      clock: clock
+    )
     let entrance = PublicEndpoint(
       coordinator: coordinator,
       key: key,
@@ -79,7 +87,8 @@ package final class ControlServer: Sendable {
       machines: MachineEndpoint(
         coordinator: coordinator,
         logger: logger,
-        turnstile: Turnstile(places: 4)
+        turnstile: Turnstile(places: 4),
+        tokens: tokens
       ),
       logins: logins,
       api: api
@@ -148,6 +157,14 @@ package final class ControlServer: Sendable {
           + "\(state.file(name)) from a backup, or move the whole state directory away to begin anew."
       )
     }
+  }
+
+  /// The key by which others know our tokens, made at the first start.
+  private static func tokenKey(in state: StateDirectory) throws -> String {
+    if let kept = try state.read(tokenKeyFile) { return String(decoding: kept, as: UTF8.self) }
+    let key = try SigningKey()
+    try state.write(tokenKeyFile, Array(key.pem.utf8))
+    return key.pem
   }
 
   /// Where people log in with the identity provider; nil where there is none.

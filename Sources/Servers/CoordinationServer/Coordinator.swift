@@ -51,6 +51,8 @@ package actor Coordinator {
   private var checkWaiters: [CheckID: [AsyncStream<Void>.Continuation]] = [:]
   var streams = MapStreams()
   private(set) var runs = PeerRunCache()
+  var questions = NodeQuestions()
+  private var lastProbe: Instant?
   private var flushTask: Task<Void, Never>?
   private var lastFlush: Instant?
 
@@ -166,6 +168,7 @@ package actor Coordinator {
     lostKeyContinuation.finish()
     webhookContinuation.finish()
     streams.endAll()
+    questions.endAll()
     for waiters in loginWaiters.values { for waiter in waiters { waiter.finish() } }
     loginWaiters = [:]
     for waiters in checkWaiters.values { for waiter in waiters { waiter.finish() } }
@@ -292,8 +295,40 @@ package actor Coordinator {
     tailnet.handleTimeouts(at: now, into: &effects)
     tailnet.refreshAccess(at: now, into: &effects)
     settleLater(effects)
+    for node in questions.expire(at: now.instant) { noteSign(of: node, isThere: false) }
+    probeRouters()
     let slow = streams.tick(at: now.instant)
     if slow > 0 { logger.notice("dropped slow map streams", metadata: ["count": "\(slow)"]) }
+  }
+
+  // MARK: Asking nodes
+
+  /// Asks routers whether they live, where another could take their place.
+  private func probeRouters() {
+    let interval = tailnet.options.routerProbe
+    guard interval > .zero, lastProbe.map({ now.instant - $0 >= interval }) ?? true else { return }
+    lastProbe = now.instant
+    for node in tailnet.sharingRouters where streams.hasStream(of: node) {
+      let deadline = now.instant + interval / 2
+      guard questions.askForSign(of: node, until: deadline, using: &entropy) else { continue }
+      streams.wake(node)
+    }
+  }
+
+  /// A router has given a sign of life, or has not in time.
+  func noteSign(of node: NodeID, isThere: Bool) {
+    var effects = Effects()
+    guard trouble == nil else { return }
+    tailnet.noteSign(of: node, isThere: isThere, at: now, into: &effects)
+    if effects.hasChanges { settleLater(effects) }
+  }
+
+  /// Puts a question to a node; nil when it is not connected or too many wait.
+  func question(_ node: NodeID, _ request: [UInt8]) -> AsyncStream<[UInt8]>? {
+    guard streams.hasStream(of: node) else { return nil }
+    let answers = questions.ask(node, request, at: now.instant, using: &entropy)
+    streams.wake(node)
+    return answers
   }
 
   // MARK: Waking streams
@@ -370,6 +405,7 @@ extension Coordinator {
   ) -> (MapStream, WholeMap)? {
     var effects = Effects()
     guard let record = tailnet.nodes[node] else { return nil }
+    questions.forgetSigns(of: node)
     tailnet.connected(node, at: now, into: &effects)
     if tailnet.isAccessStale(for: node) { tailnet.refreshAccess(at: now, into: &effects) }
     let builder = MapBuilder(tailnet)
@@ -409,6 +445,15 @@ extension Coordinator {
   func nextMessage(of stream: MapStream) async throws(MapStreamEnd) -> MapMessage {
     guard let position = streams.position(of: stream.id), !position.isEnded else {
       throw MapStreamEnd()
+    }
+    if let ping = questions.take(for: stream.node) {
+      // What else there is comes with the next turn.
+      streams.wake(stream.node)
+      streams.begin(stream.id, at: now.instant, using: &entropy)
+      var response = MapResponse()
+      response.keepAlive = true
+      response.pingRequest = ping
+      return .frame(await encodedFrame(response, compressed: stream.compressed))
     }
     guard position.cursor < published else {
       return streams.keepAliveIsDue(stream.id, at: now.instant, using: &entropy)

@@ -62,7 +62,7 @@ enum LoginPage {
     )
   }
 
-  /// A session of SSH waits.
+  /// A session waits.
   static func checking(_ check: SessionCheck, _ facts: (source: String, target: String)) -> String {
     page(
       "A session waits for its user",

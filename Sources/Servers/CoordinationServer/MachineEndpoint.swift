@@ -18,12 +18,12 @@ struct MachineEndpoint: Sendable {
   let turnstile: Turnstile
   /// How much nodes may report at a time.
   let reports = RefusalBudget()
+  /// Proves to others who nodes are.
+  let tokens: TokenIssuer
 
   /// Requests of the protocol that this server does not serve yet.
   private static let absent: Set<String> = [
-    "/machine/set-dns", "/machine/id-token",
-    "/machine/c2n", "/machine/webclient/init",
-    "/machine/webclient/wait", "/machine/tka",
+    "/machine/set-dns", "/machine/tka",
   ]
 
   static func tooOld(_ version: Int) -> String {
@@ -81,11 +81,18 @@ struct MachineEndpoint: Sendable {
       return Answer.text(405, "Only PATCH is answered here.")
     case ("GET", let path) where path.hasPrefix("/machine/ssh/action/"):
       return await session(target, from: machine)
+    case ("POST", "/machine/id-token"): return await idToken(request.body, from: machine)
+    case (_, "/machine/ping-response"): return await sign(target, from: machine)
+    case ("POST", let path) where path.hasPrefix("/machine/c2n/"):
+      return await answered(target, request.body, from: machine)
+    case ("POST", let path) where path.hasPrefix("/machine/webclient/"):
+      return await webSession(target, from: machine)
     case (_, "/machine/update-health"): return Answer.empty(204)
     case ("GET", "/machine/whoami"): return await whoAmI(machine)
     case ("POST", "/machine/audit-log"): return await auditLog(request.body, from: machine)
     case ("POST", "/machine/feature/query"): return await queryFeature(request.body, from: machine)
-    case (_, "/machine/whoami"), (_, "/machine/audit-log"), (_, "/machine/feature/query"):
+    case (_, "/machine/whoami"), (_, "/machine/audit-log"), (_, "/machine/feature/query"),
+      (_, "/machine/id-token"):
       return Answer.text(405, "This is answered to another method.")
     case (_, let path) where Self.absent.contains { path == $0 || path.hasPrefix($0 + "/") }:
       return Answer.text(501, "This server does not serve \(NodeName.printable(path)).")

@@ -163,6 +163,22 @@ struct MapStreams {
     for position in positions.values where position.cursor < published { position.wake.yield() }
   }
 
+  /// Whether a node has a stream.
+  func hasStream(of node: NodeID) -> Bool {
+    byNode[node]?.contains { positions[$0]?.isEnded == false } ?? false
+  }
+
+  /// Wakes the streams of a node.
+  func wake(_ node: NodeID) {
+    for id in byNode[node] ?? [] { positions[id]?.wake.yield() }
+  }
+
+  /// A stream is given something that is no change.
+  mutating func begin(_ id: Int64, at now: Instant, using entropy: inout Entropy) {
+    guard let position = positions[id] else { return }
+    advance(id, to: position.cursor, at: now, using: &entropy)
+  }
+
   /// Wakes the streams whose keep-alive is due, and ends those whose reader is too slow.
   ///
   /// - Returns: How many were too slow.

@@ -43,6 +43,8 @@ struct PublicEndpoint: Sendable {
     case "/health": return await health()
     case "/version": return versionAnswer()
     case "/": return Answer.text(200, "This is a Martlet coordination server.")
+    case "/.well-known/openid-configuration": return Answer.json(200, machines.tokens.configuration)
+    case "/.well-known/jwks.json": return Answer.json(200, machines.tokens.keySet)
     case "/robots.txt": return Answer.text(200, "User-agent: *\nDisallow: /")
     default:
       let segments = target.segments

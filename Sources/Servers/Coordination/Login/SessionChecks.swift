@@ -5,7 +5,7 @@ package import JSON
 package import Keys
 internal import Timing
 
-/// A session of SSH that waits until its user has proven to be there.
+/// A session of SSH, or of a node's web interface, that waits until its user has proven to be there.
 package struct SessionCheck: Hashable, Sendable {
   /// What became of it.
   package enum Verdict: Hashable, Sendable {
@@ -17,18 +17,34 @@ package struct SessionCheck: Hashable, Sendable {
     case rejected
   }
 
+  /// What it is a session of.
+  package enum Kind: Hashable, Sendable {
+    /// A shell, as a user of the host.
+    case shell(as: String)
+    /// The web interface of a node.
+    case web
+  }
+
   /// Its name.
   package let id: CheckID
   /// Where the session comes from.
   package let source: NodeID
   /// Where it leads.
   package let target: NodeID
-  /// As whom it would log in.
-  package let login: String
+  /// What it is a session of.
+  package let kind: Kind
   /// When it began to wait.
   package let created: Moment
   /// What became of it.
   package var verdict = Verdict.pending
+
+  /// As whom it would log in, in words.
+  package var login: String {
+    switch kind {
+    case .shell(let login): login
+    case .web: "(web interface)"
+    }
+  }
 }
 
 /// Sessions that wait for their users, and since when users are known to be there.
@@ -74,7 +90,7 @@ package struct SessionChecks: Sendable {
 
   mutating func decide(_ id: CheckID, _ verdict: SessionCheck.Verdict, at now: Instant) {
     checks[id]?.verdict = verdict
-    guard verdict == .passed, let check = checks[id] else { return }
+    guard verdict == .passed, let check = checks[id], check.kind != .web else { return }
     if successes.count >= Self.maximumSuccesses,
       let oldest = successes.min(by: { $0.value < $1.value })?.key
     {
@@ -142,7 +158,7 @@ extension Tailnet {
       return .unknown
     }
     if let check, let known = checks[check] {
-      guard known.source == source, known.target == target, known.login == login else {
+      guard known.source == source, known.target == target, known.kind == .shell(as: login) else {
         return .foreign
       }
       switch known.verdict {
@@ -161,7 +177,7 @@ extension Tailnet {
       id: CheckID(using: &entropy),
       source: source,
       target: target,
-      login: login,
+      kind: .shell(as: login),
       created: now
     )
     if let loser = checks.insert(new) { effects.settledChecks.append(loser) }
@@ -174,6 +190,45 @@ extension Tailnet {
           + "&local_user=$LOCAL_USER"
       ),
     ])
+  }
+
+  /// Begins a check of a session of a node's web interface, for the machine that serves it.
+  package mutating func webSession(
+    from source: NodeID,
+    to target: NodeID,
+    for machine: MachineKey,
+    at now: Moment,
+    using entropy: inout Entropy,
+    into effects: inout Effects
+  ) throws(Refusal) -> SessionCheck {
+    guard let node = nodes[target], node.machineKey == machine, node.mayTalk(at: now.time) else {
+      throw .notFound("No such node is registered by this machine.")
+    }
+    guard let from = nodes[source], from.mayTalk(at: now.time),
+      source == target || access?.sees(target, source) ?? true
+    else { throw .notFound("This node sees no node \(source).") }
+    let new = SessionCheck(
+      id: CheckID(using: &entropy),
+      source: source,
+      target: target,
+      kind: .web,
+      created: now
+    )
+    if let loser = checks.insert(new) { effects.settledChecks.append(loser) }
+    return new
+  }
+
+  /// The check of a session of a node's web interface, for the machine that serves it.
+  package func webSession(
+    _ id: CheckID,
+    from source: NodeID,
+    to target: NodeID,
+    for machine: MachineKey
+  ) -> SessionCheck? {
+    guard let check = checks[id], check.kind == .web, check.source == source,
+      check.target == target, nodes[target]?.machineKey == machine
+    else { return nil }
+    return check
   }
 
   private static let acceptance: JSONValue = [
@@ -204,7 +259,7 @@ extension Tailnet {
     effects.settledChecks.append(id)
     audit(
       actor,
-      passed ? "ssh.approve" : "ssh.reject",
+      (check.kind == .web ? "web" : "ssh") + (passed ? ".approve" : ".reject"),
       "session \(check.source) to \(check.target)",
       "",
       at: now,

@@ -199,6 +199,16 @@ enum V1 {
       "The machines that wait.",
       result: Form.object(["authRequests": Form.list(Form.nothing)])
     ) { try await $0.admin.logins("GET", []) },
+    route(
+      "POST",
+      "/node/{node}/ask",
+      .devices,
+      "Has a connected node answer a request, such as GET /echo.",
+      body: Form.object(["method?": Form.text, "path": Form.text, "body?": Form.text]),
+      result: Form.object([
+        "status": Form.number, "contentType": Form.text, "body": Form.text,
+      ])
+    ) { try await $0.admin.ask($0["node"]) },
   ]
 
   private static let keys: [APIRoute] = [
