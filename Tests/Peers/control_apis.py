@@ -141,6 +141,43 @@ def refusals(world):
     assert [user["name"] for user in users] == ["alice"], users
 
 
+@test("A key that acts for a person does what the person's role lets do, as it is at that moment")
+def roles(world):
+    for name in ("ann", "bob"):
+        world.control.user(name)
+    world.control.call("users", "role", "ann", "auditor")
+    keys = {name: world.api_key("--user", name) for name in ("ann", "bob")}
+    requests, expected = [], []
+    for method, path, operation, filled in routes(world):
+        if operation.get("security") == []:
+            continue
+        requests.append((method, filled, keys["bob"]))
+        expected.append((403, f"{method} {path} by a member"))
+        if not operation["x-scope"].endswith(":read"):
+            requests.append((method, filled, keys["ann"]))
+            expected.append((403, f"{method} {path} by an auditor"))
+    for (status, what), told in zip(expected, world.many(requests)):
+        assert told[0] == status, f"{what}: {told}"
+    world.ask("GET", "/api/v1/user", keys["ann"])
+    world.control.call("users", "role", "bob", "it-admin")
+    world.ask("GET", "/api/v2/tailnet/-/devices", keys["bob"])
+    users = world.ask("GET", "/api/v2/tailnet/-/users", keys["bob"])["users"]
+    bob = next(user["id"] for user in users if user["loginName"] == "bob")
+    raised = world.curl("POST", f"/api/v2/users/{bob}/role", secret=keys["bob"], body={"role": "admin"})
+    assert raised[0] == 403, f"an IT administrator gave itself a role: {raised}"
+    policy = world.curl("PUT", "/api/v1/policy", secret=keys["bob"], body={"policy": "{}"})
+    assert policy[0] == 403, f"an IT administrator changed the policy: {policy}"
+    assert world.curl("POST", "/api/v1/apikey", secret=keys["bob"], body={})[0] == 403
+    world.control.call("users", "role", "bob", "admin")
+    made = world.ask("POST", "/api/v1/apikey", keys["bob"], {})["apiKey"]
+    world.ask("GET", "/api/v1/policy", made)
+    world.control.call("users", "role", "bob", "member")
+    assert world.curl("GET", "/api/v1/policy", secret=made)[0] == 403, "a key outlived the role of its person"
+    world.control.call("users", "delete", "bob")
+    world.control.call("users", "delete", "ann")
+    assert world.curl("GET", "/api/v1/policy", secret=made)[0] == 401, "a key outlived its person"
+
+
 @test("The credentials stand in no file, no log and no list")
 def secrets(world):
     key = world.api_key()
@@ -227,6 +264,8 @@ def oauth(world):
     assert status == 403, f"a key with a foreign tag: {status} {text}"
     status, text = world.curl("POST", "/api/v2/oauth/token", "-d", f"client_secret={secret[:-1]}x")
     assert status == 401 and "invalid_client" in text
+    row = world.audit()[0]
+    assert row["action"] == "api.refuse" and "/oauth/token" in row["subject"], row
     status, text = world.curl("POST", "/api/v2/oauth/token", "-d", f"client_secret={secret}&scope=all")
     assert status == 400 and "invalid_scope" in text
     status, text = world.curl("GET", "/api/v2/tailnet/-/devices", secret=secret)

@@ -36,6 +36,13 @@ struct APIKeysCommand: CommandGroup {
       transform: settingValue
     )
     var scopes: [String]?
+    @Option(
+      help: ArgumentHelp(
+        "Whom it acts for: it may do no more than this person's role lets do.",
+        valueName: "user"
+      )
+    )
+    var user: String?
     @Option(help: ArgumentHelp("What it is for.", valueName: "text"))
     var description: String?
 
@@ -50,7 +57,7 @@ struct APIKeysCommand: CommandGroup {
         "apikey",
         [
           "expiration": .string(end.description), "description": .string(description ?? ""),
-          "scopes": .array((scopes ?? []).map { .string($0) }),
+          "scopes": .array((scopes ?? []).map { .string($0) }), "user": .string(user ?? ""),
         ]
       )
       show(made) { made.cell("apiKey") + "\n" }

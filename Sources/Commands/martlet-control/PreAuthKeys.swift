@@ -29,6 +29,10 @@ struct PreAuthKeysCommand: CommandGroup {
     var user: String?
     @Option(help: .yesNo("Let the key serve many machines."))
     var reusable: Bool?
+    @Option(
+      help: ArgumentHelp("How many machines a reusable key serves at most.", valueName: "count")
+    )
+    var uses: Int?
     @Option(help: .yesNo("Forget its nodes when they have been away for a while."))
     var ephemeral: Bool?
     @Option(help: .yesNo("Let its nodes talk to others at once, where nodes need approval."))
@@ -59,6 +63,7 @@ struct PreAuthKeysCommand: CommandGroup {
         [
           "user": .string(user ?? ""), "reusable": .bool(reusable ?? false),
           "ephemeral": .bool(ephemeral ?? false), "expiration": .string(end.description),
+          "maximumUses": uses.map { .integer(Int64($0)) } ?? .null,
           "preauthorized": .bool(preauthorized ?? false),
           "aclTags": .array((tags ?? []).map { .string($0) }),
         ]

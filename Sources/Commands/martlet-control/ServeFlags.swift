@@ -96,6 +96,14 @@ struct ServeFlags: ParsableArguments {
   var nodeApproval: Bool?
   @Option(
     help: ArgumentHelp(
+      "How long a credential of the API works that nobody uses; 0 for ever (30d).",
+      valueName: "duration"
+    ),
+    transform: settingValue
+  )
+  var apiKeyIdle: Duration?
+  @Option(
+    help: ArgumentHelp(
       "How often routers that share a subnet are asked whether they live; 0 for never (10s).",
       valueName: "duration"
     ),

@@ -66,6 +66,7 @@ struct ServeSettings {
       default: .seconds(30 * 60)
     )
     let approval = try settings.value("node-approval", flags.nodeApproval, default: false)
+    let idle = try settings.value("api-key-idle", flags.apiKeyIdle, default: .seconds(30 * 86_400))
     let probe = try settings.value("router-probe", flags.routerProbe, default: .seconds(10))
     let relayMap = try settings.value("derp-map", flags.derpMap, default: "")
     policy = try settings.value("policy", flags.policy, default: "")
@@ -90,10 +91,14 @@ struct ServeSettings {
       keyLifetime: expiry == .zero ? nil : expiry,
       ephemeralTimeout: timeout,
       needsApproval: approval,
+      credentialIdle: idle,
       routerProbe: probe,
       names: try names.checked(settings)
     )
     recordsFile = names.recordsFile
+    guard idle == .zero || idle >= .seconds(86_400) else {
+      throw settings.wrong("api-key-idle", "has to be a day or more, or 0")
+    }
     guard probe == .zero || probe >= .seconds(2) else {
       throw settings.wrong("router-probe", "has to be two seconds or more, or 0")
     }

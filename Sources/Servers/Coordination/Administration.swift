@@ -72,6 +72,9 @@ extension Tailnet {
           + "'martlet-control users role NAME owner'."
       )
     }
+    for credential in credentials.all where credential.user == id {
+      try deleteCredential(credential.id, by: actor, at: now, into: &effects)
+    }
     for key in keys.values.filter({ $0.user == id }).sorted(by: { $0.id < $1.id }) {
       keys[key.id] = nil
       effects.mutations.append(.keyRemoved(key.id))
@@ -97,12 +100,15 @@ extension Tailnet {
 extension Tailnet {
   /// How many keys a network may have.
   package static let maximumKeys = 10_000
+  /// How many nodes a key may be said to serve.
+  package static let maximumKeyUses = 1_000_000
 
   /// Makes a key, and its secret, which nothing remembers afterwards.
   package mutating func createKey(
     user: UserID?,
     tags: [String] = [],
     isReusable: Bool = false,
+    maximumUses: Int? = nil,
     isEphemeral: Bool = false,
     isPreauthorized: Bool = false,
     expiry: Timestamp?,
@@ -120,6 +126,12 @@ extension Tailnet {
       )
     }
     if let expiry, expiry <= now.time { throw .invalid("The key would already have expired.") }
+    if let maximumUses {
+      guard isReusable else { throw .invalid("Only a reusable key serves more than one node.") }
+      guard (1...Self.maximumKeyUses).contains(maximumUses) else {
+        throw .invalid("A key serves 1 to \(Self.maximumKeyUses) nodes.")
+      }
+    }
     guard keys.count < Self.maximumKeys else {
       throw Refusal(.exhausted, "There are \(Self.maximumKeys) keys already. Delete some first.")
     }
@@ -131,6 +143,7 @@ extension Tailnet {
       user: user,
       tags: tags,
       isReusable: isReusable,
+      maximumUses: maximumUses,
       isEphemeral: isEphemeral,
       isPreauthorized: isPreauthorized,
       expiry: expiry,

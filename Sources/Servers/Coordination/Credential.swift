@@ -49,13 +49,15 @@ package struct Credential: Hashable, Sendable {
   /// The SHA-256 of the secret part, which has 256 random bits.
   package let hash: [UInt8]
   /// What it may do.
-  package let scopes: [Scope]
+  package internal(set) var scopes: [Scope]
   /// The tags that what it makes must have; what it makes is untagged only where there are none.
   package let tags: [String]
   /// What it is for.
   package let purpose: String
   /// The client that a token was given to.
   package let client: CredentialID?
+  /// The person whom it acts for, and whose role limits it; none where no person does.
+  package let user: UserID?
   /// When it was made.
   package let created: Timestamp
   /// From when on it does not work; none when it always does.
@@ -73,6 +75,7 @@ package struct Credential: Hashable, Sendable {
     tags: [String] = [],
     purpose: String = "",
     client: CredentialID? = nil,
+    user: UserID? = nil,
     created: Timestamp,
     expiry: Timestamp? = nil,
     lastUsed: Timestamp? = nil
@@ -85,13 +88,19 @@ package struct Credential: Hashable, Sendable {
     self.tags = tags
     self.purpose = purpose
     self.client = client
+    self.user = user
     self.created = created
     self.expiry = expiry
     self.lastUsed = lastUsed
   }
 
-  /// Whether it works at `time`.
+  /// Whether its time is not over at `time`.
   package func isValid(at time: Timestamp) -> Bool { expiry.map { $0 > time } ?? true }
+
+  /// Whether it works at `time`, when what nobody used for a while does not.
+  func isValid(at time: Timestamp, withoutUse idle: Duration) -> Bool {
+    isValid(at: time) && (idle == .zero || (lastUsed ?? created) + idle > time)
+  }
 
   /// Its text with the secret left out.
   package var masked: String { kind.secret.rawValue + prefix + "-***" }

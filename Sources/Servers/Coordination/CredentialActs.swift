@@ -16,6 +16,7 @@ extension Tailnet {
     purpose: String = "",
     expiry: Timestamp?,
     client: CredentialID? = nil,
+    user: UserID? = nil,
     within maker: Credential? = nil,
     by actor: String,
     at now: Moment,
@@ -23,8 +24,12 @@ extension Tailnet {
     into effects: inout Effects
   ) throws(Refusal) -> (Credential, AuthSecret) {
     let tags = try Tag.valid(tags)
+    if let user, users[user] == nil { throw .notFound("There is no user \(user).") }
     guard !scopes.isEmpty else { throw .invalid("A credential needs at least one scope.") }
     if let maker {
+      guard maker.user == nil || user == nil || user == maker.user else {
+        throw .invalid("A credential cannot act for another person than its maker does.")
+      }
       guard scopes.allSatisfy(maker.scopes.cover) else {
         throw .invalid("A credential cannot be given scopes that its maker has not.")
       }
@@ -54,6 +59,7 @@ extension Tailnet {
       tags: tags,
       purpose: try User.validText(purpose, for: "description"),
       client: client,
+      user: user ?? maker?.user,
       created: now.time,
       expiry: expiry
     )
@@ -78,14 +84,31 @@ extension Tailnet {
   ) -> Credential? {
     guard let secret = AuthSecret(anyKind: text),
       var credential = credentials.opened(by: secret), kinds.contains(credential.kind),
-      credential.isValid(at: now.time)
+      credential.isValid(at: now.time, withoutUse: options.credentialIdle)
     else { return nil }
     let last = credential.lastUsed
     if last.map({ now.time >= $0 + Credentials.useResolution }) ?? true {
       credential.lastUsed = now.time
       keep(credential, into: &effects)
     }
-    return credential
+    return limited(credential)
+  }
+
+  /// The credential that a program's secret opens, when it works and no use is to be written down.
+  package func opened(by text: String, at now: Moment) -> (Credential, needsNote: Bool)? {
+    guard let secret = AuthSecret(anyKind: text), let found = credentials.opened(by: secret),
+      found.kind != .client, found.isValid(at: now.time, withoutUse: options.credentialIdle)
+    else { return nil }
+    return (limited(found), needsNote(found, at: now))
+  }
+
+  /// A credential with what the role of its person lets it do, as it is now.
+  private func limited(_ credential: Credential) -> Credential {
+    guard let user = credential.user else { return credential }
+    var limited = credential
+    let role = users[user]?.role.scopes ?? []
+    limited.scopes = credential.scopes.flatMap { scope in role.compactMap(scope.common(with:)) }
+    return limited
   }
 
   /// Whether using a credential now would be written down.

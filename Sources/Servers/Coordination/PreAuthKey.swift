@@ -22,6 +22,8 @@ package struct PreAuthKey: Hashable, Sendable {
   package let tags: [String]
   /// Whether it works more than once.
   package let isReusable: Bool
+  /// How many nodes it lets in at most; none for any number, where it works more than once.
+  package let maximumUses: Int?
   /// Whether its nodes are forgotten when they have been away for a while.
   package let isEphemeral: Bool
   /// Whether its nodes need nobody's approval, where nodes do.
@@ -41,6 +43,7 @@ package struct PreAuthKey: Hashable, Sendable {
     user: UserID?,
     tags: [String] = [],
     isReusable: Bool = false,
+    maximumUses: Int? = nil,
     isEphemeral: Bool = false,
     isPreauthorized: Bool = false,
     expiry: Timestamp?,
@@ -53,6 +56,7 @@ package struct PreAuthKey: Hashable, Sendable {
     self.user = user
     self.tags = tags
     self.isReusable = isReusable
+    self.maximumUses = maximumUses
     self.isEphemeral = isEphemeral
     self.isPreauthorized = isPreauthorized
     self.expiry = expiry
@@ -64,14 +68,14 @@ package struct PreAuthKey: Hashable, Sendable {
   package enum Spent: Hashable, Sendable {
     /// Its time is over.
     case expired
-    /// It worked once, which is all it was for.
+    /// It worked as often as it was for.
     case used
   }
 
   /// Why it lets nobody in at `time`; nil while it does.
   package func spent(at time: Timestamp) -> Spent? {
     if let expiry, expiry <= time { return .expired }
-    return !isReusable && uses > 0 ? .used : nil
+    return uses >= (isReusable ? maximumUses ?? .max : 1) ? .used : nil
   }
 
   /// Its text with the secret left out.

@@ -77,6 +77,7 @@ extension Tailnet {
       if !node.attributes.isEmpty { endAttributes(of: node, at: now, into: &effects) }
     }
     endTokens(at: now, into: &effects)
+    keyWatch.expire(at: now.instant)
     effects.settledLogins += logins.expire(at: now)
     effects.settledChecks += checks.expire(at: now.instant)
     effects.mutations += endAddressRests(at: now).map { .addressRested($0) }

@@ -157,7 +157,12 @@ extension Tailnet {
     else { return refused("The auth key is not valid.") }
     switch key.spent(at: now.time) {
     case .expired: return refused("The auth key \(key.masked) has expired.")
-    case .used: return refused("The auth key \(key.masked) was for one node and has been used.")
+    case .used:
+      return refused(
+        key.isReusable
+          ? "The auth key \(key.masked) has let in all \(key.uses) nodes that it was for."
+          : "The auth key \(key.masked) was for one node and has been used."
+      )
     case nil: break
     }
     guard Set(hostinfo.requestTags).isSubset(of: key.tags) else {
@@ -187,6 +192,7 @@ extension Tailnet {
       keys[key.id] = key
       effects.mutations.append(.keyUsed(key.id, isReusable: key.isReusable))
       audit("machine", "node.register", node, "by \(key.masked)", at: now, into: &effects)
+      watch(key, at: now, into: &effects)
       return standing(of: node)
     } catch {
       return refused(error.message)

@@ -62,6 +62,15 @@ package struct Scope: Hashable, Sendable, CustomStringConvertible {
     (area == .all || area == other.area) && (!isReadOnly || other.isReadOnly)
   }
 
+  /// What both let do; nil when nothing.
+  func common(with other: Scope) -> Scope? {
+    guard area == .all || other.area == .all || area == other.area else { return nil }
+    return Scope(
+      area == .all ? other.area : area,
+      isReadOnly: isReadOnly || other.isReadOnly
+    )
+  }
+
   /// The scopes that texts spell, or why they spell none.
   package static func valid(_ texts: [String]) throws(Refusal) -> [Scope] {
     var scopes: Set<Scope> = []
@@ -78,4 +87,23 @@ package struct Scope: Hashable, Sendable, CustomStringConvertible {
 extension Sequence<Scope> {
   /// Whether one of them covers a scope.
   package func cover(_ scope: Scope) -> Bool { contains { $0.covers(scope) } }
+}
+
+extension PolicyWorld.Role {
+  /// What a person with this role may do to the network.
+  ///
+  /// - Source: the roles of the hosted service, as `Documentation/Guides/Using.md` lists them.
+  package var scopes: [Scope] {
+    let look = Scope(.all, isReadOnly: true)
+    return switch self {
+    case .owner, .admin: [Scope(.all)]
+    case .networkAdmin: [look, Scope(.policy), Scope(.routes), Scope(.dns), Scope(.settings)]
+    case .itAdmin:
+      [
+        look, Scope(.devices), Scope(.postures), Scope(.authKeys), Scope(.users), Scope(.settings),
+      ]
+    case .auditor: [look]
+    case .billingAdmin, .member: []
+    }
+  }
 }

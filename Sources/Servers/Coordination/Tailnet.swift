@@ -38,6 +38,8 @@ package struct Tailnet: Sendable {
   package internal(set) var droppedEndpoints = 0
 
   var presence: [NodeID: Presence] = [:]
+  /// How many nodes each key has let in of late.
+  var keyWatch = KeyWatch()
   /// Which routers are reached for which subnets.
   var routes = RouteTable()
   /// The policy in force, and what it comes to.
@@ -104,6 +106,7 @@ package struct Tailnet: Sendable {
   package mutating func adoptRuntime(of other: Tailnet, at now: Moment) {
     logins = other.logins
     checks = other.checks
+    keyWatch = other.keyWatch
     presence = other.presence.filter { nodes[$0.key] != nil }
     changes = ChangeLog(head: max(changes.head, other.changes.head))
     changes.restart()

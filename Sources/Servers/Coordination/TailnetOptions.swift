@@ -26,6 +26,8 @@ package struct TailnetOptions: Sendable {
   package var addressRest: Duration
   /// Whether a node may talk to others only after somebody approved it.
   package var needsApproval: Bool
+  /// How long a credential of the API works when nobody uses it; zero for ever.
+  package var credentialIdle: Duration
   /// How often routers that share a subnet are asked whether they live; zero for never.
   package var routerProbe: Duration
   /// What is decided about names.
@@ -43,6 +45,7 @@ package struct TailnetOptions: Sendable {
     offlineGrace: Duration = .seconds(10),
     addressRest: Duration = AddressAllocation.defaultRest,
     needsApproval: Bool = false,
+    credentialIdle: Duration = .seconds(30 * 86_400),
     routerProbe: Duration = .seconds(10),
     names: NameOptions = NameOptions()
   ) {
@@ -56,6 +59,7 @@ package struct TailnetOptions: Sendable {
     self.offlineGrace = offlineGrace
     self.addressRest = addressRest
     self.needsApproval = needsApproval
+    self.credentialIdle = credentialIdle
     self.routerProbe = routerProbe
     self.names = names
   }

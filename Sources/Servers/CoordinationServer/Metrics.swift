@@ -70,6 +70,14 @@ struct Metrics: Sendable {
         "Nodes told something else after one.",
         facts.policy.changed
       )
+      page.counter(
+        "key_alarms_total",
+        "Times that a key let in many nodes within a minute.",
+        facts.alarms
+      )
+      page.gauge("questions_waiting", "Questions to nodes without an answer yet.", facts.questions)
+      page.counter("questions_refused_total", "Questions refused for their number.", facts.unasked)
+      page.counter("routers_silent_total", "Signs of life that routers did not give.", facts.silent)
       page.counter("store_commits_total", "Transactions written.", facts.commits)
       page.counter("store_refusals_total", "Transactions the store refused.", facts.refusals)
       page.gauge("store_waiting", "Events that wait for the store.", facts.waiting)
@@ -129,6 +137,10 @@ struct CoordinatorFacts: Sendable {
   var endpoints = 0
   var evicted = 0
   var deliveries = 0
+  var alarms = 0
+  var questions = 0
+  var unasked = 0
+  var silent = 0
 }
 
 extension Coordinator {
@@ -149,6 +161,9 @@ extension Coordinator {
     facts.endpoints = tailnet.droppedEndpoints
     facts.evicted = tailnet.logins.evicted
     facts.deliveries = droppedDeliveries
+    facts.alarms = tailnet.keyAlarms
+    (facts.questions, facts.unasked, facts.silent) =
+      (questions.count, questions.refused, questions.missed)
     return facts
   }
 }

@@ -16,6 +16,7 @@ extension SQLiteStore {
         ("prefix", credential.prefix), ("hash", Hex.encode(credential.hash)),
         ("scopes", list(credential.scopes.map(\.description))), ("tags", list(credential.tags)),
         ("purpose", credential.purpose), ("client_id", credential.client?.rawValue),
+        ("user_id", credential.user?.rawValue),
         ("created", credential.created.description), ("expires", credential.expiry?.description),
         ("last_used", credential.lastUsed?.description),
       ],
@@ -33,6 +34,7 @@ extension SQLiteStore {
       tags: try columns.list("tags"),
       purpose: try columns.text("purpose"),
       client: columns.numberIfAny("client_id").map { CredentialID($0) },
+      user: columns.numberIfAny("user_id").map { UserID($0) },
       created: try columns.time("created"),
       expiry: try columns.timeIfAny("expires"),
       lastUsed: try columns.timeIfAny("last_used")

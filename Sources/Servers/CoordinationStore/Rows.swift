@@ -34,7 +34,8 @@ extension SQLiteStore {
     case .keyUsed(let id, let isReusable):
       try database.execute(
         sql: "UPDATE pre_auth_keys SET uses = uses + 1 "
-          + "WHERE tailnet = ? AND id = ? AND (uses = 0 OR \(isReusable ? "1 = 1" : "1 = 0"))",
+          + "WHERE tailnet = ? AND id = ? AND (uses = 0 OR \(isReusable ? "1 = 1" : "1 = 0")) "
+          + "AND (max_uses IS NULL OR uses < max_uses)",
         arguments: [network, id.rawValue]
       )
       guard database.changesCount == 1 else {
@@ -131,7 +132,7 @@ extension SQLiteStore {
         ("hash", Hex.encode(key.hash)), ("user_id", key.user?.rawValue), ("tags", list(key.tags)),
         ("reusable", key.isReusable), ("ephemeral", key.isEphemeral), ("uses", key.uses),
         ("created", key.created.description), ("expires", key.expiry?.description),
-        ("preauthorized", key.isPreauthorized),
+        ("preauthorized", key.isPreauthorized), ("max_uses", key.maximumUses),
       ],
       in: database
     )
@@ -289,6 +290,7 @@ extension SQLiteStore {
       user: columns.numberIfAny("user_id").map { UserID($0) },
       tags: try columns.list("tags"),
       isReusable: try columns.number("reusable") != 0,
+      maximumUses: columns.numberIfAny("max_uses").map { Int($0) },
       isEphemeral: try columns.number("ephemeral") != 0,
       isPreauthorized: try columns.number("preauthorized") != 0,
       expiry: try columns.timeIfAny("expires"),

@@ -160,5 +160,9 @@ enum Schema {
       )
       """,
     ],
+    [
+      "ALTER TABLE pre_auth_keys ADD COLUMN max_uses INTEGER",
+      "ALTER TABLE credentials ADD COLUMN user_id INTEGER REFERENCES users (id)",
+    ],
   ]
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Bytes
+import ControlProtocol
 import Coordination
 import Cryptography
 import Testing
@@ -186,5 +187,112 @@ struct CredentialTests {
         try $0.createWebhook(url: url, events: [], by: "test", at: $1, using: &$2, into: &$3)
       }
     }
+  }
+
+  @Test("A credential that nobody uses for as long as the operator says works no more")
+  func idle() throws {
+    var world = World()
+    let (_, used) = try Self.made(&world, lifetime: nil)
+    let (_, left) = try Self.made(&world, lifetime: nil)
+    for _ in 0..<3 {
+      world.advance(by: .seconds(20 * 86_400))
+      #expect(Self.opened(&world, used.text) != nil)
+    }
+    #expect(Self.opened(&world, left.text) == nil)
+    #expect(world.tailnet.opened(by: left.text, at: world.now) == nil)
+  }
+
+  @Test("What acts for a person may do what both its scopes and the role of the person let do")
+  func roles() throws {
+    var world = World()
+    let owner = try world.user()
+    let other = try world.user("bob")
+    func scopes(_ role: PolicyWorld.Role, _ given: [String]) throws -> Set<String> {
+      let given = try Scope.valid(given)
+      _ = try world.act { try $0.setRole(role, of: other.id, by: "test", at: $1, into: &$3) }
+      let (_, secret) = try world.act { tailnet, now, entropy, effects in
+        try tailnet.createCredential(
+          .key,
+          scopes: given,
+          expiry: nil,
+          user: other.id,
+          by: "test",
+          at: now,
+          using: &entropy,
+          into: &effects
+        )
+      }
+      let opened = try #require(Self.opened(&world, secret.text))
+      return Set(opened.scopes.map(\.description))
+    }
+    #expect(try scopes(.admin, ["all"]) == ["all"])
+    #expect(try scopes(.member, ["all"]) == [])
+    #expect(try scopes(.auditor, ["all"]) == ["all:read"])
+    #expect(try scopes(.auditor, ["users", "dns:read"]) == ["users:read", "dns:read"])
+    #expect(try scopes(.networkAdmin, ["policy_file"]).contains("policy_file"))
+    #expect(try scopes(.networkAdmin, ["devices:core"]) == ["devices:core:read"])
+    #expect(try scopes(.itAdmin, ["devices:core"]).contains("devices:core"))
+    let (made, _) = try Self.made(&world)
+    #expect(owner.role == .owner && made.user == nil)
+    try world.act { try $0.deleteUser(other.id, by: "test", at: $1, into: &$3) }
+    #expect(world.tailnet.credentials.all.map(\.id) == [made.id])
+  }
+}
+
+@Suite("Keys that have been copied")
+struct KeyWatchTests {
+  @Test("A key lets in as many nodes as it is for, and no more")
+  func limit() throws {
+    var world = World()
+    let user = try world.user()
+    let secret = try world.act { tailnet, now, entropy, effects in
+      try tailnet.createKey(
+        user: user.id,
+        isReusable: true,
+        maximumUses: 2,
+        expiry: nil,
+        by: "test",
+        at: now,
+        using: &entropy,
+        into: &effects
+      ).1
+    }
+    for (name, isIn) in [("one", true), ("two", true), ("three", false)] {
+      let answer = try world.answer(world.machine(name), key: secret.text)
+      #expect(answer.error.isEmpty == isIn && answer.machineAuthorized == isIn, "\(name)")
+    }
+    for (reusable, uses) in [(false, 2), (true, 0), (true, -1)] {
+      #expect(throws: Refusal.self) {
+        try world.act { tailnet, now, entropy, effects in
+          _ = try tailnet.createKey(
+            user: user.id,
+            isReusable: reusable,
+            maximumUses: uses,
+            expiry: nil,
+            by: "test",
+            at: now,
+            using: &entropy,
+            into: &effects
+          )
+        }
+      }
+    }
+  }
+
+  @Test("One key and many nodes within a minute is written down as an alarm, each use besides")
+  func alarm() throws {
+    var world = World()
+    let user = try world.user()
+    let key = try world.key(for: user, reusable: true)
+    func rows(_ action: String) -> Int {
+      world.mutations.count { if case .audit(let row) = $0 { row.action == action } else { false } }
+    }
+    for number in 0..<19 { _ = try world.answer(world.machine("n\(number)"), key: key) }
+    world.advance(by: .seconds(61))
+    for number in 19..<38 { _ = try world.answer(world.machine("n\(number)"), key: key) }
+    #expect(rows("preauthkey.alarm") == 0)
+    for number in 38..<60 { _ = try world.answer(world.machine("n\(number)"), key: key) }
+    #expect(rows("preauthkey.alarm") == 1 && world.tailnet.keyAlarms == 1)
+    #expect(rows("node.register") == 60)
   }
 }

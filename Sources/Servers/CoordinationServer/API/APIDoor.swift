@@ -63,6 +63,9 @@ struct APIDoor: Sendable {
         version: version
       )
       let answer = try await route.answer(call)
+      if answer.status == 401, local == nil {
+        await note("nobody", "\(route.method) \(route.path)", "a secret that is not valid", request)
+      }
       return Answer.bytes(answer.status, answer.type, answer.bytes, answer.headers)
     } catch let refusal as Refusal {
       return Self.refusal(refusal.status, refusal.message, at: target.path)
@@ -208,12 +211,8 @@ final class RefusalBudget: Sendable {
 extension Coordinator {
   /// What a program proves itself by, if it does.
   func authenticate(_ secret: String) async throws -> Credential? {
-    let now = now
-    guard let shown = AuthSecret(anyKind: secret),
-      let credential = tailnet.credentials.opened(by: shown), credential.kind != .client,
-      credential.isValid(at: now.time)
-    else { return nil }
-    guard tailnet.needsNote(credential, at: now) else { return credential }
+    guard let (credential, needsNote) = tailnet.opened(by: secret, at: now) else { return nil }
+    guard needsNote else { return credential }
     return try await perform { tailnet, now, _, effects in
       tailnet.authenticate(secret, at: now, into: &effects)
     }

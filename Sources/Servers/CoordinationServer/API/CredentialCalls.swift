@@ -17,7 +17,7 @@ enum CredentialCalls {
   static func makeKey(_ call: APICall) async throws -> JSONValue {
     let scopes = try call.body.list("scopes")
     let (tags, purpose) = (try call.body.list("tags"), try call.body.text("description") ?? "")
-    let expiry = try call.body.time("expiration")
+    let (expiry, user) = (try call.body.time("expiration"), try call.body.text("user"))
     let (actor, maker) = (call.actor, call.principal.credential)
     return try await call.coordinator.perform {
       (tailnet, now, entropy, effects) throws(Refusal) -> JSONValue in
@@ -28,6 +28,7 @@ enum CredentialCalls {
         tags: tags.isEmpty ? maker?.tags ?? [] : tags,
         purpose: purpose,
         expiry: expiry ?? now.time + .seconds(90 * 86_400),
+        user: try user.map { name throws(Refusal) in try tailnet.user(called: name).id },
         within: maker,
         by: actor,
         at: now,
@@ -100,6 +101,7 @@ enum CredentialCalls {
       "scopes": .array(credential.scopes.map { .string($0.description) }),
       "tags": .array(credential.tags.map { .string($0) }),
       "description": .string(credential.purpose),
+      "user": credential.user.map { .string($0.description) } ?? .null,
       "expiration": credential.expiry.map { .string($0.description) } ?? .null,
       "createdAt": .string(credential.created.description),
       "lastSeen": credential.lastUsed.map { .string($0.description) } ?? .null,

@@ -129,9 +129,8 @@ enum TokenCall {
     do {
       let token = try await call.coordinator.perform {
         (tailnet, now, entropy, effects) throws(Refusal) -> (AuthSecret, [Scope])? in
-        guard let client = tailnet.credentials.opened(by: secret), client.isValid(at: now.time)
+        guard let client = tailnet.authenticate(secret.text, as: [.client], at: now, into: &effects)
         else { return nil }
-        _ = tailnet.authenticate(secret.text, as: [.client], at: now, into: &effects)
         let wanted = scopes.isEmpty ? client.scopes : try Scope.valid(scopes)
         let (made, text) = try tailnet.createCredential(
           .token,

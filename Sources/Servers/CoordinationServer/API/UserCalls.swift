@@ -28,6 +28,7 @@ enum UserCalls {
   }
 
   static func setRole(_ call: APICall) async throws -> JSONValue {
+    let maker = call.principal.credential
     let (id, actor, name) = (call["user"], call.actor, try call.body.required("role"))
     guard let role = PolicyWorld.Role(rawValue: name) else {
       throw Refusal.invalid("There is no role '\(NodeName.printable(name))'.")
@@ -38,6 +39,10 @@ enum UserCalls {
     }
     try await call.coordinator.perform { (tailnet, now, _, effects) throws(Refusal) in
       let user = try find(id, in: tailnet)
+      // Roles are given by who may do everything: others would give themselves more.
+      if let person = maker?.user, tailnet.users[person]?.role.scopes != [Scope(.all)] {
+        throw Refusal(.forbidden, "Only owners and administrators of the network give roles.")
+      }
       _ = try tailnet.setRole(role, of: user.id, by: actor, at: now, into: &effects)
     }
     return [:]

@@ -236,7 +236,7 @@ enum V1 {
       "Makes a key that lets machines join; its secret is told this once.",
       body: Form.object([
         "user?": Form.text, "reusable?": Form.flag, "ephemeral?": Form.flag,
-        "expiration?": Form.text, "aclTags?": Form.texts,
+        "expiration?": Form.text, "aclTags?": Form.texts, "maximumUses?": Form.number,
       ]),
       result: Form.object(["preAuthKey": Form.named("PreAuthKey")])
     ) { call in
@@ -277,7 +277,7 @@ enum V1 {
       "Makes a key of the API; its secret is told this once.",
       body: Form.object([
         "expiration?": Form.text, "scopes?": Form.texts, "tags?": Form.texts,
-        "description?": Form.text,
+        "description?": Form.text, "user?": Form.text,
       ]),
       result: Form.object(["apiKey": Form.text])
     ) { try await CredentialCalls.makeKey($0) },

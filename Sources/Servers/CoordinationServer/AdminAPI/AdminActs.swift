@@ -251,7 +251,7 @@ extension AdminCall {
     let (actor, user, tags) = (actor, try body.text("user"), try body.list("aclTags"))
     let (isReusable, isEphemeral) = (try body.flag("reusable"), try body.flag("ephemeral"))
     let isPreauthorized = try body.flag("preauthorized")
-    let expiry = try body.time("expiration")
+    let (expiry, uses) = (try body.time("expiration"), try body.number("maximumUses"))
     return try await coordinator.perform {
       (tailnet, now, entropy, effects) throws(Refusal) -> JSONValue in
       let owner = try user.map { name throws(Refusal) in try tailnet.user(called: name).id }
@@ -259,6 +259,7 @@ extension AdminCall {
         user: owner,
         tags: tags,
         isReusable: isReusable,
+        maximumUses: uses.map { Int(clamping: $0) },
         isEphemeral: isEphemeral,
         isPreauthorized: isPreauthorized,
         expiry: expiry ?? now.time + .seconds(3600),

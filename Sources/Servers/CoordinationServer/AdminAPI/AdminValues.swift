@@ -59,6 +59,7 @@ enum AdminValue {
       "key": .string(text), "reusable": .bool(key.isReusable),
       "ephemeral": .bool(key.isEphemeral), "preauthorized": .bool(key.isPreauthorized),
       "used": .bool(key.uses > 0),
+      "maximumUses": key.maximumUses.map { .integer(Int64($0)) } ?? .null,
       "uses": .integer(Int64(key.uses)), "expiration": time(key.expiry),
       "createdAt": time(key.created), "aclTags": list(key.tags),
     ]
