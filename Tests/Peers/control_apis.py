@@ -170,12 +170,12 @@ def roles(world):
     assert world.curl("POST", "/api/v1/apikey", secret=keys["bob"], body={})[0] == 403
     world.control.call("users", "role", "bob", "admin")
     made = world.ask("POST", "/api/v1/apikey", keys["bob"], {})["apiKey"]
-    world.ask("GET", "/api/v1/policy", made)
+    world.ask("GET", "/api/v1/apikey", made)
     world.control.call("users", "role", "bob", "member")
-    assert world.curl("GET", "/api/v1/policy", secret=made)[0] == 403, "a key outlived the role of its person"
+    assert world.curl("GET", "/api/v1/apikey", secret=made)[0] == 403, "a key outlived the role of its person"
     world.control.call("users", "delete", "bob")
     world.control.call("users", "delete", "ann")
-    assert world.curl("GET", "/api/v1/policy", secret=made)[0] == 401, "a key outlived its person"
+    assert world.curl("GET", "/api/v1/apikey", secret=made)[0] == 401, "a key outlived its person"
 
 
 @test("The credentials stand in no file, no log and no list")
@@ -191,11 +191,18 @@ def secrets(world):
         assert tail not in shown and tail.encode() not in files and tail not in json.dumps(world.audit())
 
 
+def plain(world, name):
+    """Adds a node of alice's that is not there."""
+    world.control.call("nodes", "add-wireguard", "--user", "alice", "--name", name, "--public-key",
+                       base64.b64encode(os.urandom(32)).decode(), "--endpoint", "192.0.2.1:51820")
+
+
 @test("hsapi-client, a client of headscale's API, does all it can with users, nodes, keys, routes and the policy")
 def headscale_client(world):
     # It is written for Python 3.12, where a value in a text may go over lines; older ones take it on one.
     for path in installed(HSAPI).glob("lib/python3*/site-packages/hsapi_client/model.py"):
         path.write_text(re.sub(r"\{\n\s+", "{", path.read_text()))
+    plain(world, "hsplain")
     told = world.python(HSAPI, HEADSCALE_SCRIPT, HSAPI_SERVER=URL, HSAPI_API_TOKEN=world.api_key())
     assert told.strip().endswith("done"), told
 
@@ -205,7 +212,7 @@ import hsapi_client as hs
 from hsapi_client.users import v1CreateUserRequest
 from hsapi_client.preauthkeys import v1CreatePreAuthKeyRequest, v1ListPreAuthKeyRequest
 from hsapi_client.apikeys import v1CreateApiKeyRequest, v1ExpireApiKeyRequest
-from hsapi_client.nodes import v1SetTagsNodeRequest
+from hsapi_client.nodes import v1MoveNodeRequest, v1SetTagsNodeRequest
 users, nodes, keys, routes, policy, api = hs.User(), hs.Node(), hs.PreAuthKey(), hs.Route(), hs.Policy(), hs.APIKey()
 assert users.create(v1CreateUserRequest(name="hsuser")).user.name == "hsuser"
 assert users.get("hsuser").user.name == "hsuser"
@@ -219,6 +226,7 @@ assert nodes.list().nodes is not None and routes.list().routes is not None
 for node in nodes.list().nodes:
     assert nodes._get(node.id).id == node.id
     nodes.rename(node.id, "hsnode")
+    assert nodes.move(node.id, v1MoveNodeRequest(user="hsother")).node.user.name == "hsother"
     nodes.setTags(node.id, v1SetTagsNodeRequest(tags=["hs"]))
     nodes.routes(node.id)
     nodes.expire(node.id)
@@ -240,10 +248,16 @@ print("done")
 
 @test("The Python client of the hosted service's API manages devices, keys, the policy, users and webhooks")
 def hosted_client(world):
-    world.control.call("nodes", "add-wireguard", "--user", "alice", "--name", "plain", "--public-key",
-                       base64.b64encode(os.urandom(32)).decode(), "--endpoint", "192.0.2.1:51820")
+    plain(world, "plain")
     told = world.python(TAILSCALE, HOSTED_SCRIPT, API_KEY=world.api_key(), API_URL=URL)
     assert told.strip().endswith("done"), told
+    world.control.daemon.kill()
+    world.control.start()
+    assert list(world.control.json("dns", "show")["split"]) == ["b.example", "c.example"], "names did not outlive kill -9"
+    world.control.call("dns", "set", "--nameservers", "192.0.2.9", "--split", "")
+    assert world.control.json("dns", "show")["nameservers"] == ["192.0.2.9"]
+    assert world.control.json("dns", "reset")["search_domains"] == []
+    assert world.control.json("dns", "show")["nameservers"] == []
 
 
 def json_client(world, *options):
@@ -357,6 +371,27 @@ async def main():
         assert (await client.rotate_webhook_secret(hook.endpoint_id)).secret != hook.secret
         await client.delete_webhook(hook.endpoint_id)
         assert (await client.tailnet_settings()).devices_approval_on is False
+        assert (await client.dns_nameservers()).dns == [] and (await client.dns_preferences()).magic_dns
+        assert (await client.set_dns_nameservers(dns=["192.0.2.53", "2001:db8::53"])).dns == ["192.0.2.53", "2001:db8::53"]
+        assert (await client.set_dns_search_paths(search_paths=["Corp.example."])).search_paths == ["corp.example"]
+        assert await client.set_split_dns(split_dns={"a.example": ["10.0.0.1"], "b.example": ["10.0.0.2"]}) \
+            == {"a.example": ["10.0.0.1"], "b.example": ["10.0.0.2"]}
+        assert await client.update_split_dns(split_dns={"a.example": None, "c.example": ["10.0.0.3"]}) == await client.split_dns()
+        assert list(await client.split_dns()) == ["b.example", "c.example"]
+        assert not (await client.set_dns_preferences(magic_dns=False)).magic_dns
+        whole = await client.dns_configuration()
+        assert [r.address for r in whole.nameservers] == ["192.0.2.53", "2001:db8::53"] and not whole.preferences.magic_dns
+        whole.preferences.magic_dns, whole.preferences.override_local_dns, whole.nameservers = True, False, []
+        again = await client.set_dns_configuration(whole)
+        assert again.nameservers == [] and again.preferences.override_local_dns is False and list(again.split_dns) == list(whole.split_dns)
+        for wrong in (client.set_dns_nameservers(dns=["x"]), client.set_dns_search_paths(search_paths=["a b"]),
+                      client.set_split_dns(split_dns={"..": ["10.0.0.1"]})):
+            try:
+                await wrong
+                raise SystemExit("a wrong setting of names was taken")
+            except TailscaleError:
+                pass
+        assert (await client.dns_configuration()) == again
         now = datetime.now(UTC)
         logs = await client.configuration_audit_logs(start=now - timedelta(hours=1), end=now + timedelta(hours=1))
         assert "policy.set" in [log.action for log in logs]

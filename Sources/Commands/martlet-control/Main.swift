@@ -22,7 +22,8 @@ struct MartletControl: ParsableCommand {
       ServeCommand.self, UsersCommand.self, NodesCommand.self, RoutesCommand.self,
       PreAuthKeysCommand.self, AuthCommand.self, PolicyCommand.self, APIKeysCommand.self,
       OAuthClientsCommand.self,
-      WebhooksCommand.self, BackupCommand.self, RestoreCommand.self, ImportCommand.self,
+      DNSCommand.self, WebhooksCommand.self, BackupCommand.self, RestoreCommand.self,
+      ImportCommand.self,
       AuditCommand.self, OpenAPICommand.self, VersionCommand.self,
     ]
   )

@@ -37,6 +37,22 @@ extension NodesCommand {
     }
   }
 
+  struct Move: AdminCommand {
+    static let configuration = CommandConfiguration(abstract: "Give a node to another user.")
+
+    @OptionGroup var shared: SharedFlags
+    @Option(help: ArgumentHelp("Whose it becomes: a name or number.", valueName: "user"))
+    var user: String
+    @Argument(help: "The node's name or number.")
+    var node: String
+
+    func run() async throws {
+      let moved = try await server.call("POST", path(node) + "/user", ["user": .string(user)])
+      let node = moved["node"] ?? .null
+      show(node) { "Node \(node.cell("givenName")) is \(node["user"]?.cell("name") ?? "")'s.\n" }
+    }
+  }
+
   struct Ask: AdminCommand {
     static let configuration = CommandConfiguration(
       abstract: "Have a connected node answer a request, such as /echo or /debug/prefs."

@@ -14,7 +14,8 @@ struct NodesCommand: CommandGroup {
     commandName: "nodes",
     abstract: "List, show, rename, tag, approve, expire and delete nodes.",
     subcommands: [
-      List.self, Show.self, Rename.self, Tag.self, Approve.self, Withhold.self, ApproveRoutes.self,
+      List.self, Show.self, Rename.self, Tag.self, Move.self, Approve.self, Withhold.self,
+      ApproveRoutes.self,
       Expire.self,
       Ask.self, Attributes.self, SetAttribute.self, UnsetAttribute.self, Delete.self,
       AddWireGuard.self,

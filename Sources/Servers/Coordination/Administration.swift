@@ -230,6 +230,31 @@ extension Tailnet {
     return node
   }
 
+  /// Gives a node that belongs to one user to another.
+  package mutating func moveNode(
+    _ id: NodeID,
+    to user: UserID,
+    by actor: String,
+    at now: Moment,
+    into effects: inout Effects
+  ) throws(Refusal) -> NodeRecord {
+    var node = try existing(id)
+    guard let new = users[user] else { throw .notFound("There is no user \(user).") }
+    guard let old = node.user else {
+      throw .invalid("A tagged node belongs to nobody. Log it in again as \(new.name).")
+    }
+    guard old != user else { return node }
+    // A machine's nodes are told apart by their users.
+    guard !nodes(on: node.machineKey).contains(where: { $0.id != id && $0.user == user }) else {
+      throw .conflict("\(new.name) has a node on this machine already. Delete one of them first.")
+    }
+    node.owner = .user(user)
+    node.approvedRoutes = approvedRoutes(of: node)
+    put(node, at: now, into: &effects)
+    audit(actor, "node.move", node, "from user \(old) to \(user)", at: now, into: &effects)
+    return node
+  }
+
   /// Says which routes a node may serve when it offers them, instead of those that it may so far.
   ///
   /// One default route stands for both: an exit node serves both families.

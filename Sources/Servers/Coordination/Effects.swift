@@ -40,6 +40,8 @@ package enum Mutation: Hashable, Sendable {
   case webhook(Webhook)
   /// Somebody is to be told no more.
   case webhookRemoved(WebhookID)
+  /// What holds about names; nil for what the server's file says.
+  case names(String?, by: String, Timestamp)
 }
 
 /// Who did what, to what, when.

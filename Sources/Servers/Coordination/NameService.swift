@@ -8,7 +8,7 @@ extension Tailnet {
   /// ask others for the rest.
   package var dnsConfig: DNSConfig {
     var config = DNSConfig()
-    let names = options.names
+    let names = nameOptions
     config.proxied = names.answersNames
     config.domains = [options.domain] + names.searchDomains
     if names.answersNames {

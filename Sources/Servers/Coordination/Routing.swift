@@ -53,8 +53,10 @@ extension Tailnet {
     routes.shared.filter { isOnline($0) }.sorted()
   }
 
-  /// A router has given a sign of life, or has not when it was asked: another takes its place then,
-  /// and keeps it. Silence of a client that never answers such questions says nothing.
+  /// A router has given a sign of life, or has not when it was asked.
+  ///
+  /// Another takes the place of one that falls silent, and keeps it. Silence of a client that never
+  /// answers such questions says nothing.
   package mutating func noteSign(
     of id: NodeID,
     isThere: Bool,

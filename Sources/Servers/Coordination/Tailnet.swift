@@ -40,6 +40,8 @@ package struct Tailnet: Sendable {
   var presence: [NodeID: Presence] = [:]
   /// How many nodes each key has let in of late.
   var keyWatch = KeyWatch()
+  /// What an administrator said about names; nil where the server's file counts.
+  var ownNames: NameOptions?
   /// Which routers are reached for which subnets.
   var routes = RouteTable()
   /// The policy in force, and what it comes to.
@@ -78,6 +80,7 @@ package struct Tailnet: Sendable {
     for user in records.users { users[user.id] = user }
     for key in records.keys { keys[key.id] = key }
     for credential in records.credentials { credentials.put(credential) }
+    ownNames = records.names.flatMap { NameOptions(kept: $0) }
     for webhook in records.webhooks { webhooks[webhook.id] = webhook }
     for (address, since) in records.resting {
       if address.isV4 {

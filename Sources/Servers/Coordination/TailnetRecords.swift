@@ -19,6 +19,8 @@ package struct TailnetRecords: Sendable {
   package var credentials: [Credential] = []
   /// Whom it tells of what happens.
   package var webhooks: [Webhook] = []
+  /// What an administrator said about names; none where the server's file counts.
+  package var names: String?
   /// The highest number a user ever had, in any network.
   package var lastUser: Int64 = 0
   /// The highest number a node ever had, in any network.

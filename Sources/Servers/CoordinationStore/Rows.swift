@@ -79,6 +79,16 @@ extension SQLiteStore {
     case .credentialRemoved(let id):
       try delete("credentials", id.rawValue, from: network, in: database)
     case .webhook(let webhook): try write(webhook, to: network, in: database)
+    case .names(let text, let actor, let time):
+      try database.execute(
+        sql: "DELETE FROM names WHERE tailnet = ?",
+        arguments: [network]
+      )
+      guard let text else { return }
+      try database.execute(
+        sql: "INSERT INTO names (tailnet, text, actor, created) VALUES (?, ?, ?, ?)",
+        arguments: [network, text, actor, time.description]
+      )
     case .webhookRemoved(let id): try delete("webhooks", id.rawValue, from: network, in: database)
     }
   }
@@ -221,6 +231,7 @@ extension SQLiteStore {
       try credential(of: Columns($0, "credentials"))
     }
     records.webhooks = try rows("webhooks").map { try webhook(of: Columns($0, "webhooks")) }
+    records.names = try rows("names").first.map { try Columns($0, "names").text("text") }
     records.lastCredential = try last("credentials", in: database)
     records.lastWebhook = try last("webhooks", in: database)
     records.policy = try policies(tailnet, limit: 1, from: database).first

@@ -163,6 +163,14 @@ enum Schema {
     [
       "ALTER TABLE pre_auth_keys ADD COLUMN max_uses INTEGER",
       "ALTER TABLE credentials ADD COLUMN user_id INTEGER REFERENCES users (id)",
+      """
+      CREATE TABLE names (
+        tailnet INTEGER PRIMARY KEY REFERENCES tailnets (id),
+        text TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        created TEXT NOT NULL
+      )
+      """,
     ],
   ]
 }

@@ -74,4 +74,34 @@ struct NameRecordsTests {
     ]
   )
   func resolvers(text: String, isOne: Bool) { #expect(NameOptions.isResolver(text) == isOne) }
+
+  @Test(
+    "What an administrator says of names counts instead of the file's, and comes back from where it is kept"
+  )
+  func settings() throws {
+    var world = World { $0.names.resolvers = ["192.0.2.1"] }
+    let records = [DNSRecord(name: "a.example", type: "A", value: "100.64.0.9")]
+    world.act { $0.apply(records: records, at: $1, into: &$3) }
+    var names = world.tailnet.nameOptions
+    names.resolvers = ["192.0.2.2"]
+    names.split = ["Corp.Example.": ["10.0.0.1"]]
+    names.overridesLocal = false
+    try world.act { [names] in try $0.setNames(names, by: "test", at: $1, into: &$3) }
+    #expect(world.tailnet.dnsConfig.fallbackResolvers.map(\.addr) == ["192.0.2.2"])
+    #expect(world.tailnet.dnsConfig.routes["corp.example"]?.map(\.addr) == ["10.0.0.1"])
+    #expect(world.tailnet.dnsConfig.extraRecords == records)
+    let kept = try #require(NameOptions(kept: world.tailnet.nameOptions.kept))
+    #expect(kept.split == ["corp.example": ["10.0.0.1"]] && !kept.overridesLocal)
+    for damaged in ["", "{}", "[]", "{\"answersNames\": 1}"] {
+      #expect(NameOptions(kept: damaged) == nil)
+    }
+    for wrong in [["x"], Array(repeating: "10.0.0.1", count: 17)] {
+      names.resolvers = wrong
+      #expect(throws: Refusal.self) {
+        try world.act { [names] in try $0.setNames(names, by: "test", at: $1, into: &$3) }
+      }
+    }
+    try world.act { try $0.setNames(nil, by: "test", at: $1, into: &$3) }
+    #expect(world.tailnet.dnsConfig.resolvers.map(\.addr) == ["192.0.2.1"])
+  }
 }

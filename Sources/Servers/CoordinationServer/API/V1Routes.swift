@@ -201,6 +201,14 @@ enum V1 {
     ) { try await $0.admin.logins("GET", []) },
     route(
       "POST",
+      "/node/{node}/user",
+      .devices,
+      "Gives a node to another user.",
+      body: Form.object(["user": Form.text]),
+      result: node
+    ) { try await $0.admin.nodes("POST", [$0["node"], "user"]) },
+    route(
+      "POST",
       "/node/{node}/ask",
       .devices,
       "Has a connected node answer a request, such as GET /echo.",

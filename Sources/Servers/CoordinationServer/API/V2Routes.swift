@@ -5,9 +5,9 @@ internal import JSON
 
 /// `/api/v2`, in the shapes of the hosted service's API: devices, keys, the policy, users, webhooks.
 enum V2 {
-  static let all: [APIRoute] = devices + keys + policy + users + webhooks + rest
+  static let all: [APIRoute] = devices + keys + policy + users + webhooks + names + rest
 
-  private static func route(
+  static func route(
     _ method: String,
     _ path: String,
     _ scope: Scope,

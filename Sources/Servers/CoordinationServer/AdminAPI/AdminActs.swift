@@ -106,6 +106,12 @@ extension AdminCall {
       return try await changed(path[0]) { (tailnet, id, now, effects) throws(Refusal) in
         try tailnet.approveRoutes(of: id, change, by: actor, at: now, into: &effects)
       }
+    case ("POST", 2) where path[1] == "user":
+      let name = try body.required("user")
+      return try await changed(path[0]) { (tailnet, id, now, effects) throws(Refusal) in
+        let user = try tailnet.user(called: name)
+        return try tailnet.moveNode(id, to: user.id, by: actor, at: now, into: &effects)
+      }
     case ("POST", 2) where path[1] == "ask": return try await ask(path[0])
     case (_, 2...3) where path[1] == "attributes":
       return try await attributes(method, of: path[0], path.count == 3 ? path[2] : nil)

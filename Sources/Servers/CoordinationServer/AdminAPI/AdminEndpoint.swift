@@ -191,6 +191,27 @@ struct AdminBody: Sendable {
     }
   }
 
+  /// The objects of a list; none when it is absent or null.
+  func objects(_ name: String) throws(Refusal) -> [AdminBody] {
+    switch value[name] {
+    case nil, .null?: return []
+    case .array(let items)? where items.allSatisfy({ $0.object != nil }):
+      return items.map { AdminBody($0) }
+    default: throw .invalid("\(name) has to be a list of objects.")
+    }
+  }
+
+  /// The names of all fields, in order.
+  var names: [String] { (value.object ?? [:]).map(\.0) }
+
+  /// Whether a field is there and null.
+  func isNull(_ name: String) -> Bool { value[name]?.isNull ?? false }
+
+  /// A truth value; nil when it is absent or null.
+  func flagIfAny(_ name: String) throws(Refusal) -> Bool? {
+    value[name].map(\.isNull) ?? true ? nil : try flag(name)
+  }
+
   /// What becomes of a node's approved routes: `routes` for these alone, or `add`, or `remove`.
   func routeChange() throws(Refusal) -> RouteChange {
     let given = ["routes", "add", "remove"].filter { value[$0] != nil }
