@@ -72,6 +72,8 @@ def pair(lab):
 def serving(lab):
     """Both nodes and the relay, which serves them."""
     one, other, relay = pair(lab)
+    if not relay.daemon.is_running():
+        relay.start()
     eventually("a ping", lambda: one.reaches(other))
     relay.call("set", f"--relay-server-port={PORT}")
     meets(one, other)
@@ -118,7 +120,7 @@ def goes_away(lab):
     transfer.finish()
     after = sent(one)
     assert after["derp"] - before["derp"] > 5e6, (before, after)
-    assert not relay_of(one, other)
+    eventually("the status tells that it is gone", lambda: one.reaches(other) and not relay_of(one, other))
     relay.start()
     meets(one, other)
 
