@@ -323,8 +323,9 @@ extension LoopConnection {
     switch event {
     case .open: break
     case .ended:
-      stream.didEnd(.success(()))
+      // The answer goes first: whoever hears of the end may cut the connection at once.
       endByUs()
+      stream.didEnd(.success(()))
     case .violated(let what):
       stream.didEnd(
         .failure(
