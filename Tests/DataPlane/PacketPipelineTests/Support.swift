@@ -356,6 +356,23 @@ enum HostPacket {
     }
   }
 
+  /// A datagram of UDP over IPv4 back to where `packet` came from, without a checksum.
+  static func answer(to packet: [UInt8]) -> [UInt8] {
+    let view = view(packet)
+    var upper = ByteWriter()
+    upper.bigEndian(view.destinationPort)
+    upper.bigEndian(view.sourcePort)
+    upper.bigEndian(UInt16(9))
+    upper.bigEndian(UInt16(0))
+    upper.write([7])
+    return IPPacket.build(
+      from: view.destination,
+      to: view.source,
+      proto: .udp,
+      payload: upper.bytes
+    )
+  }
+
   /// What follows the transport header.
   static func content(_ packet: [UInt8]) -> [UInt8] {
     var packet = packet
