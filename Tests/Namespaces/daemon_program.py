@@ -1,13 +1,58 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The daemon as a program: help, settings and their layers, the service manager, exit codes."""
-import contextlib, json, os, pathlib, signal, socket, subprocess, sys
+import contextlib, json, os, pathlib, shutil, signal, socket, subprocess, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
 from harness import BINARIES, Host, Node, eventually, main, require_programs, require_root, run, scratch, test
 
 NAMESPACE = "mtprogram"
 UNPRIVILEGED = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+
+
+#: A library with everything that is asked for by name, whose jobs are done before they are begun.
+SEALS_NOTHING = r"""
+#include <stdint.h>
+#include <stdlib.h>
+static uint32_t next(char *manager, uint32_t count, char **jobs) {
+  for (uint32_t i = 0; i < count; i++) jobs[i] = manager + 1024 + i * 200;
+  return count;
+}
+static uint32_t submit(char *manager, uint32_t count, char **jobs) {
+  for (uint32_t i = 0; i < count; i++) *(uint32_t *)(jobs[i] + 128) = 3;
+  return count;
+}
+unsigned imb_get_version(void) { return VERSION; }
+size_t imb_get_mb_mgr_size(void) { return 200744; }
+char *alloc_mb_mgr(uint64_t flags) { return calloc(1, 200744); }
+void free_mb_mgr(char *manager) { free(manager); }
+void init_mb_mgr_avx512(char *manager) {
+  *(uint64_t *)(manager + 8) = 0x37FFFF;
+  *(void **)(manager + 952) = next;
+  *(void **)(manager + 968) = submit;
+}
+"""
+
+
+def broken_libraries(directory):
+    """Folders with a library of the right name that is not fit, and what has to be said of each."""
+    name = "libIPSec_MB.so.1"
+    hasProcessor = "avx512ifma" in pathlib.Path("/proc/cpuinfo").read_text()
+    compiler = shutil.which("cc") or shutil.which("clang")
+    assert compiler, "there is no C compiler, which Swift needs to link"
+    for folder, source, version, reason in (
+            ("damaged", None, 0, "not installed"),
+            ("impostor", "int nothing;", 0, "lacks imb_get_version"),
+            ("future", SEALS_NOTHING, 0x20001, "2.0.1 is not one that was verified" if hasProcessor else "AVX-512"),
+            ("liar", SEALS_NOTHING, 0x10300, "wrong answer in the self-test" if hasProcessor else "AVX-512")):
+        made = directory / folder
+        made.mkdir()
+        if source is None:
+            (made / name).write_bytes(b"no library at all" * 100)
+        else:
+            (made / "library.c").write_text(source)
+            run(compiler, "-shared", "-fPIC", f"-DVERSION={version}", "-o", made / name, made / "library.c")
+        yield made, reason
 
 
 class World:
@@ -41,7 +86,7 @@ def world():
 def help(world):
     told = world.daemon("--help")
     assert told.returncode == 0, told
-    for flag in ("--config", "--statedir", "--socket", "--tun", "--port", "--mtu", "--shards", "--helpers", "--log-level", "--cleanup"):
+    for flag in ("--config", "--statedir", "--socket", "--tun", "--port", "--mtu", "--shards", "--helpers", "--cipher", "--log-level", "--cleanup"):
         assert flag in told.stdout, flag
     version = world.daemon("--version")
     assert version.returncode == 0 and version.stdout.strip()[0].isdigit(), version
@@ -50,7 +95,7 @@ def help(world):
 @test("what is not understood ends with 2 and says what")
 def usage(world):
     for arguments, named in ((["--sideways"], "--sideways"), (["--port", "70000"], "--port"), (["word"], "word"),
-                             (["--mtu", "12"], "--mtu"), (["--shards", "9"], "--shards"), (["--helpers", "5"], "--helpers"), (["--tun", "a/b"], "--tun"), (["--log-level", "loud"], "--log-level"),
+                             (["--mtu", "12"], "--mtu"), (["--shards", "9"], "--shards"), (["--helpers", "5"], "--helpers"), (["--cipher", "rot13"], "--cipher"), (["--tun", "a/b"], "--tun"), (["--log-level", "loud"], "--log-level"),
                              (["--statedir", "relative"], "--statedir")):
         told = world.daemon(*arguments)
         assert told.returncode == 2 and named in told.stderr, (arguments, told)
@@ -135,6 +180,52 @@ def cleanup(world):
     node.daemon.kill()
     for _ in range(2):
         assert world.daemon("--cleanup").returncode == 0
+
+
+@test("what packets are sealed with is told with its speed; a library that is not fit is refused with the reason")
+def crypto(world):
+    def told(environment=None):
+        done = world.host.run(BINARIES / "martlet", "--socket", world.directory / "none.sock", "debug", "crypto", "--json",
+                              env={"PATH": os.environ["PATH"], **(environment or {})})
+        report = json.loads(done.stdout)
+        measured = {(speed["Backend"], speed["Bytes"], speed["Train"]) for speed in report["Speeds"]}
+        for backend in {report["Chosen"], "boringssl"}:
+            assert {(backend, 64, 1), (backend, 64, 32), (backend, 1420, 1), (backend, 1420, 32)} <= measured, report
+        assert all(speed["SealNanoseconds"] > 0 and speed["OpenNanoseconds"] > 0 for speed in report["Speeds"]), report
+        assert "Daemon" not in report, report
+        backends = {backend["Name"]: backend for backend in report["Backends"]}
+        assert backends["boringssl"]["SelfTest"] == "passed", report
+        assert backends[report["Chosen"]]["Usable"], report
+        return report["Chosen"], backends["ipsec-mb"]
+
+    chosen, fastest = told()
+    assert (chosen == "ipsec-mb") == fastest["Usable"], (chosen, fastest)
+    assert fastest["Usable"] or fastest["Why"], fastest
+    for folder, reason in broken_libraries(world.directory):
+        chosen, fastest = told({"LD_LIBRARY_PATH": str(folder)})
+        assert chosen == "boringssl" and not fastest["Usable"] and reason in fastest["Why"], (folder, chosen, fastest)
+        text = world.host.run(BINARIES / "martlet", "--socket", world.directory / "none.sock", "debug", "crypto",
+                              env={"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": str(folder)}).stdout
+        assert any("ipsec-mb:" in line and "not used" in line and reason in line for line in text.splitlines()), text
+
+
+@test("a daemon seals with what it was asked for, or says by name what it cannot use and goes on with BoringSSL")
+def cipher(world):
+    def sealing(name, *arguments, environment=None):
+        node = Node(world.host, world.directory / name, extra=arguments, environment=environment).start()
+        report = json.loads(node.call("debug", "crypto", "--json").stdout)
+        node.daemon.stop()
+        return report, node.daemon.log.read_text()
+
+    report, log = sealing("fastest")
+    assert report["Daemon"] == report["Chosen"], report
+    report, log = sealing("plain", "--cipher", "boringssl")
+    assert report["Daemon"] == "boringssl" and "cannot be used" not in log, (report, log)
+    environment = {"LD_LIBRARY_PATH": str(world.directory / "liar")}
+    report, log = sealing("refused", "--cipher", "ipsec-mb", environment=environment)
+    assert report["Daemon"] == "boringssl", report
+    assert "the cipher that was asked for cannot be used" in log and "asked=ipsec-mb" in log, log
+    assert "self-test" in log or "AVX-512" in log, log
 
 
 @test("the LocalAPI's socket left by a killed daemon is taken over, a living one is not")

@@ -9,6 +9,7 @@
 
 #include "CHostDatagrams.h"
 #include "CHostFiles.h"
+#include "CHostInterfaces.h"
 #include "CHostMemory.h"
 #include "CHostNetlink.h"
 #include "CHostSteering.h"

@@ -107,11 +107,25 @@ extension NodeBackend {
     guard change.networkChanged else { return }
     logger.notice("the network changed")
     attachPortMapper(change.facts)
+    tellForwardingHints(change.facts)
     await plane.networkChanged(
       addresses: reachableAddresses(change.facts),
       isMajor: true,
       isUp: Self.isUp(change.facts, except: options.interfaceName)
     )
+  }
+
+  /// Tells the log how what this host forwards could cost less, once for each state of its networks.
+  func tellForwardingHints(_ facts: HostFacts) {
+    let hints = ForwardingHints(facts, except: options.interfaceName)
+    guard hints != forwardingHints else { return }
+    forwardingHints = hints
+    for (interface, command) in hints.commands.sorted(by: { $0.key < $1.key }) {
+      logger.notice(
+        "packets that this host forwards between the tunnel and others would cost less",
+        metadata: ["interface": "\(interface)", "after": "\(command)"]
+      )
+    }
   }
 
   func reachableAddresses(_ facts: HostFacts) -> [IPAddress] {

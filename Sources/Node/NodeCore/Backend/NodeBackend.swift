@@ -75,6 +75,8 @@ package actor NodeBackend {
   var appliedRouter: RouterSettings?
   /// Whether others may have removed some of what was applied.
   var isGroundDisturbed = false
+  /// What was last said of how forwarded packets could cost less.
+  var forwardingHints: ForwardingHints?
   var expiryTimer: Task<Void, Never>?
   var tasks: [Task<Void, Never>] = []
 
@@ -155,6 +157,12 @@ package actor NodeBackend {
     if let shortcoming = choice.shortcoming, let refusal = shortcoming.refusal {
       metadata["\(shortcoming.name.rawValue)"] = "\(refusal)"
     }
+    if let wanted, choice.backend.name != wanted {
+      logger.warning(
+        "the cipher that was asked for cannot be used; see 'martlet debug crypto'",
+        metadata: ["asked": "\(wanted.rawValue)"]
+      )
+    }
     logger.info("packets are sealed", metadata: metadata)
     return choice.backend
   }
@@ -202,6 +210,7 @@ package actor NodeBackend {
     )
     attachPortMapper(links.facts)
     if let netmap { noteExpiry(of: netmap) }
+    tellForwardingHints(links.facts)
     updateState()
     await reconfigure()
     if wantsControl { startClient() }
