@@ -2,7 +2,7 @@
 # `make up` and `make test` are all that a newcomer needs; the rest are steps of them.
 
 .DEFAULT_GOAL := help
-.PHONY: help up down join test build check fuzz lab lab-down bench bench-control budget bench-derp clean
+.PHONY: help up down join test build check fuzz lab lab-down bench bench-control budget bench-derp sanitize clean
 
 help: ## Show this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ check: ## Format, headers, arrows between modules, links: seconds
 fuzz: ## Look for input that ends a parser: make fuzz TARGET=name SECONDS=60; lists them without
 	@Scripts/fuzz '$(TARGET)' '$(or $(SECONDS),60)'
 
+sanitize: ## Run the data path's tests and the corpora under the address sanitizer: make sanitize KIND=thread
+	@Scripts/sanitize '$(or $(KIND),address)'
+
 lab: ## Bring up a small internet in network namespaces and leave it running
 	@Scripts/build-release
 	@Scripts/lab/lab up
@@ -51,4 +54,4 @@ budget: ## Count the instructions of the per-packet path against their budget
 	@python3 Tests/Benchmarks/instructions.py
 
 clean: ## Remove what was built
-	rm -rf .build .build-release .build-fuzz
+	rm -rf .build .build-release .build-fuzz .build-sanitize-address .build-sanitize-thread

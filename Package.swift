@@ -97,7 +97,8 @@ let groups: [(folder: String, modules: [Module])] = [
       Module(
         "PortMapping",
         on: ["Bytes", "Addressing", "Timing", "Cryptography"],
-        testing: ["JSON"]
+        testing: ["JSON"],
+        isCold: true
       ),
       Module(
         "Magicsock",
@@ -369,22 +370,27 @@ let modules = Dictionary(
   }
 )
 
-/// What reads bytes from strangers: the fuzz targets under Tests/Fuzz stand on these.
-let fuzzed = [
-  "Bytes", "Tables", "Addressing", "Timing", "JSON", "Compression", "Cryptography", "Keys",
-  "Packets", "PacketFilter", "WireGuard", "STUN", "Disco", "DERP", "Magicsock", "PeerRelay",
-  "PacketPipeline", "PortMapping", "HostSettings", "HostConfiguration", "HTTPTransport",
-  "ControlProtocol", "ControlSession",
-  "Netmap", "LocalAPI", "NodeConfiguration", "NodeCore", "Coordination", "CommandLine",
-]
-
 /// `SLICE=WireGuard,Netmap swift test` builds those modules, what they stand on, and their tests only.
+///
+/// Two names are no modules: `Fuzz` is all fuzz targets, `PureFuzz` those of cores.
 let asked = Context.environment["SLICE"].map { Set($0.split(separator: ",").map(String.init)) }
+let fuzzesCoresOnly = asked?.contains("PureFuzz") ?? false
+
+/// What reads bytes from strangers: the fuzz targets under Tests/Fuzz stand on these.
+let fuzzed =
+  [
+    "Bytes", "Tables", "Addressing", "Timing", "JSON", "Compression", "Cryptography", "Keys",
+    "Packets", "PacketFilter", "WireGuard", "STUN", "Disco", "DERP", "Magicsock", "PeerRelay",
+    "PacketPipeline", "PortMapping", "ControlProtocol", "ControlSession", "Netmap", "LocalAPI",
+    "NodeConfiguration", "Coordination",
+  ]
+  + (fuzzesCoresOnly
+    ? [] : ["HostSettings", "HostConfiguration", "HTTPTransport", "NodeCore", "CommandLine"])
 let slice: Set<String> = {
   guard var waiting = asked.map(Array.init) else { return Set(modules.keys) }
   for name in waiting { waiting += modules[name]?.module.testing ?? [] }
   waiting += ["Bytes", "JSON", "CHost"]  // What the support of the tests stands on.
-  if waiting.contains("Fuzz") { waiting += fuzzed }
+  if waiting.contains("Fuzz") || fuzzesCoresOnly { waiting += fuzzed }
   waiting.removeAll { modules[$0] == nil }
   var reached: Set<String> = []
   while let name = waiting.popLast() {
@@ -472,9 +478,9 @@ func fuzzing() -> Target {
       name: "FuzzTests",
       dependencies: dependencies,
       path: "Tests/Fuzz",
-      exclude: ["Driver"],
+      exclude: ["Driver"] + (fuzzesCoresOnly ? ["Targets/Host.swift", "Targets/Local.swift"] : []),
       sources: ["Targets", "Replay"],
-      swiftSettings: strict
+      swiftSettings: strict + (fuzzesCoresOnly ? [.define("CORES_ONLY")] : [])
     )
     : .executableTarget(
       name: "martlet-fuzz",
@@ -521,5 +527,5 @@ let package = Package(
     + chosen.filter { asked?.contains($0.1.name) ?? true }
     .filter { $0.1.isTested }
     .map { tests(of: $0.1, in: $0.0) }
-    + ((asked?.contains("Fuzz") ?? true) && slice.isSuperset(of: fuzzed) ? [fuzzing()] : [])
+    + ((asked?.contains("Fuzz") ?? true) || fuzzesCoresOnly ? [fuzzing()] : [])
 )

@@ -34,9 +34,18 @@ struct FuzzTarget: Sendable, CustomStringConvertible {
   }
 
   /// Every target.
-  static let all: [FuzzTarget] =
-    vocabulary + control + session + discovery + relay + packets + pipelines + host + local
-    + policies + portMapping
+  static let all: [FuzzTarget] = cores + drivers
+
+  private static let cores =
+    vocabulary + control + session + discovery + relay + packets + pipelines + policies
+    + portMapping
+
+  #if CORES_ONLY
+  /// Left out with the packages that they stand on.
+  private static let drivers: [FuzzTarget] = []
+  #else
+  private static let drivers = host + local
+  #endif
 
   /// The target of a name.
   static func named(_ name: String) -> FuzzTarget? { all.first { $0.name == name } }
