@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Addressing
+import Bytes
 
 /// An `http://` address on a gateway: a port and a path; the host is always the gateway itself.
 ///
@@ -43,7 +44,7 @@ package struct GatewayURL: Hashable, Sendable, Comparable {
   /// The address that `reference` means in a document that was found here; nil for one that leads
   /// elsewhere or makes no sense.
   func resolving(_ reference: String) -> GatewayURL? {
-    if reference.contains("://") { return GatewayURL(reference) }
+    if reference.firstPlace(of: "://") != nil { return GatewayURL(reference) }
     guard !reference.isEmpty, reference.utf8.count <= Self.maximumLength, Self.isPlain(reference),
       !reference.hasPrefix("//")
     else { return nil }

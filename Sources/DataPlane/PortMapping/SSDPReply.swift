@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Addressing
+import Bytes
 
 /// The questions by which UPnP devices are found.
 ///
@@ -53,7 +54,7 @@ package struct SSDPReply: Hashable, Sendable {
       if fields[name] == nil { fields[name] = value }
     }
     let names = [fields["usn"], fields["st"]].compactMap(\.self)
-    guard names.contains(where: { $0.contains(":InternetGatewayDevice:") }),
+    guard names.contains(where: { $0.firstPlace(of: ":InternetGatewayDevice:") != nil }),
       let location = fields["location"].flatMap(GatewayURL.init)
     else { return nil }
     self.location = location

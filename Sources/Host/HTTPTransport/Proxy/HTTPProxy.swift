@@ -20,7 +20,7 @@ package struct HTTPProxy: Hashable, Sendable, CustomStringConvertible {
   package init?(_ text: String) {
     let scheme = "http://"
     let rest = text.lowercased().hasPrefix(scheme) ? text.dropFirst(scheme.count) : text[...]
-    guard !rest.contains("://") else { return nil }
+    guard rest.firstPlace(of: "://") == nil else { return nil }
     let authority = rest.prefix { $0 != "/" }
     let sign = authority.lastIndex(of: "@")
     let place = sign.map { authority[authority.index(after: $0)...] } ?? authority
