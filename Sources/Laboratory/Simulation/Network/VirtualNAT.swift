@@ -70,6 +70,7 @@ struct VirtualNAT {
       forwardedFlows[Flow(inside: inside, remote: remote)] = (port, now)
       return inside
     }
+    if let inside = answered(at: port, from: remote, at: now) { return inside }
     guard let mapping = mappings[port] else { return nil }
     guard !isOver(mapping.lastUsed, at: now) else {
       ports[mapping.flow] = nil
@@ -85,6 +86,14 @@ struct VirtualNAT {
     guard passes else { return nil }
     if behaviour.isRefreshedInbound { mappings[port]?.lastUsed = now }
     return mapping.inside
+  }
+
+  /// Who inside answers what comes from `remote` by a port that led there until lately: a flow outlives
+  /// what let it in, for routers look at new ones only.
+  private func answered(at port: UInt16, from remote: Endpoint, at now: Instant) -> Endpoint? {
+    forwardedFlows.first {
+      $0.key.remote == remote && $0.value.port == port && !isOver($0.value.lastUsed, at: now)
+    }?.key.inside
   }
 
   /// Forgets every mapping, as at a restart.

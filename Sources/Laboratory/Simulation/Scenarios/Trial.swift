@@ -118,6 +118,7 @@ package struct Trial: Sendable {
         violations.append("node\(one) is carried to node\(other) by nobody")
       }
       if expected == .direct, !isDirect {
+        world.tellPath(from: one, to: other)
         violations.append("node\(one) has no direct path to node\(other), though the NATs allow it")
       }
       if expected == .relayed, isDirect {

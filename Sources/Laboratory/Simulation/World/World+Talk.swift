@@ -97,6 +97,13 @@ extension World {
   /// Whether what one node sends to another goes directly now.
   func isDirect(from: VirtualNode, to: VirtualNode) -> Bool { way(from: from, to: to) == .direct }
 
+  /// Tells what one node knows of its path to another.
+  func tellPath(from one: Int, to other: Int) {
+    guard let peer = nodes[other].peerID else { return }
+    let path = nodes[one].pipeline.status(at: now).peers[peer]?.path
+    tell("node\(one) to node\(other): \(path.map { "\($0)" } ?? "unknown")")
+  }
+
   /// Which way what one node sends to another goes now.
   func way(from: VirtualNode, to: VirtualNode) -> Oracle.Way {
     guard let peer = to.peerID, let path = from.pipeline.status(at: now).peers[peer]?.path,
