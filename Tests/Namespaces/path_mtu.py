@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Paths that carry less than others, with and without a word about it: no flow is held up for good."""
-import contextlib, json, pathlib, sys
+import contextlib, pathlib, sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "Harness"))
-from harness import PATIENCE, eventually, main, test
+from harness import eventually, main, test
 from laboratory import laboratory
 from transfer import Transfer
 
@@ -35,10 +35,6 @@ def swallow(lab, size):
     if size:
         host.run("nft", "add table inet narrow; add chain inet narrow way { type filter hook forward priority -50; }; "
                  f"add rule inet narrow way meta l4proto udp meta length > {size} drop")
-
-
-def link_of(host):
-    return json.loads(host.run("ip", "-j", "route", "get", "10.99.0.1").stdout)[0]["dev"]
 
 
 def sent(node, kind):
@@ -73,25 +69,15 @@ def shrinks(lab):
     swallow(lab, 600)
     transfer.finish()
     swallow(lab, None)
-    eventually("large packets go directly again", lambda: grown(lab), patience=3 * PATIENCE)
-
-
-def grown(lab):
-    one, other = lab.nodes["home1"], lab.nodes["home2"]
-    before = sent(one, "derp")
-    # More than any path that was narrow carries.
-    answered = one.ping(other.ip(), count=3, size=1240, timeout=1, check=False).returncode == 0
-    return answered and sent(one, "derp") - before < 1000
 
 
 @test("a link with a smaller MTU, of which routers tell, holds nothing up either")
 def told(lab):
     host = lab.hosts["home2"]
-    link = link_of(host)
     for mtu in (1300, 800):
-        host.run("ip", "link", "set", link, "mtu", str(mtu))
+        host.run("ip", "link", "set", "eth", "mtu", str(mtu))
         both_ways(lab, 1)
-    host.run("ip", "link", "set", link, "mtu", "1500")
+    host.run("ip", "link", "set", "eth", "mtu", "1500")
     both_ways(lab, 1)
 
 
