@@ -27,7 +27,7 @@ while sent < total:
     stream.sendall(piece)
     sent += len(piece)
 stream.shutdown(socket.SHUT_WR)
-print("answer", stream.recv(100).decode(), flush=True)
+print("answer", stream.makefile().read(), flush=True)
 """
 RECEIVER = """
 import hashlib, socket, sys
