@@ -77,7 +77,7 @@ extension MagicSocket {
       network: best?.virtualNetwork ?? 0,
       relay: isTrusted ? nil : relayRegion(of: slot)
     )
-    if isTrusted { paths.limit = table.peers[slot].mtu.limit }
+    if isTrusted { paths.limit = UInt32(clamping: table.peers[slot].mtu.limit) }
     return paths.isEmpty ? unroutable() : paths
   }
 

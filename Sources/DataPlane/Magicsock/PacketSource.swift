@@ -33,10 +33,10 @@ public struct SendPaths: Hashable, Sendable {
   public var direct: Endpoint?
   /// The virtual network at the peer relay; 0 when `direct` is the peer itself.
   public var network: UInt32
+  /// Larger datagrams are not sure to pass on the direct path: ask `largePaths`.
+  public var limit = UInt32.max
   /// The relay region through which the peer is reached.
   public var relay: RegionID?
-  /// Larger datagrams are not sure to pass on the direct path: ask `largePaths`.
-  public var limit = Int.max
 
   /// Where a packet goes.
   @inlinable public init(direct: Endpoint? = nil, network: UInt32 = 0, relay: RegionID? = nil) {

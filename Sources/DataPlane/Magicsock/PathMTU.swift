@@ -100,7 +100,9 @@ struct PathMTU: Hashable, Sendable {
     case .doubted(let rounds):
       // Loss now and then must not make a path look narrow.
       guard rounds >= Self.rounds else { return doubt(largest, at: now) }
-      settle(answered, at: now)
+      // No less than IPv4 demands is believed: no flow is told to send crumbs because answers were
+      // lost. Heartbeats of that size have the path doubted again soon if it is true.
+      settle(max(answered, Self.steps[0]), at: now)
       return []
     }
   }

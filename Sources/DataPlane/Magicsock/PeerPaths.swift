@@ -104,7 +104,7 @@ struct PeerPaths: Sendable {
     else { return nil }
     lastSend = now
     var paths = SendPaths(direct: best.endpoint)
-    paths.limit = mtu.limit
+    paths.limit = UInt32(clamping: mtu.limit)
     return paths
   }
 

@@ -105,14 +105,41 @@ extension Pipeline {
     if count < segmenter.count {
       counters.drop(OutboundDrop.tooManySegments, count: segmenter.count - count)
     }
-    guard sealedLength(segmenter.largest) <= PipelineEffects.maximumTrainBytes else {
+    let size = sealedLength(segmenter.largest)
+    guard size <= PipelineEffects.maximumTrainBytes else {
       return counters.drop(OutboundDrop.tooLarge, count: count)
     }
-    var hop = hop
-    if sealedLength(segmenter.largest) > hop.way.limit {
-      hop.way = paths.largePaths(to: hop.peer, at: moment.now)
-      tellTooBig(packet, to: hop.peer, at: moment.now, into: &effects)
+    guard size <= hop.way.limit else {
+      return sendLarge(packet, segmenter, count, hop, at: moment, into: &effects)
     }
+    transmit(packet, segmenter, count, hop, at: moment, into: &effects)
+  }
+
+  /// Sends what is larger than its path is sure to carry.
+  @inline(never)
+  private mutating func sendLarge(
+    _ packet: PacketBytes,
+    _ segmenter: Segmenter,
+    _ count: Int,
+    _ hop: OutboundFlow.Hop,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
+    var hop = hop
+    hop.way = paths.largePaths(to: hop.peer, at: moment.now)
+    tellTooBig(packet, to: hop.peer, at: moment.now, into: &effects)
+    transmit(packet, segmenter, count, hop, at: moment, into: &effects)
+  }
+
+  @inline(__always)
+  private mutating func transmit(
+    _ packet: PacketBytes,
+    _ segmenter: Segmenter,
+    _ count: Int,
+    _ hop: OutboundFlow.Hop,
+    at moment: Moment,
+    into effects: inout PipelineEffects
+  ) {
     guard
       let run = tunnel.beginSealing(
         hop.peer,

@@ -93,6 +93,19 @@ struct PathMTUTests {
     #expect(network.hosts[0].sentByRelay == before)
   }
 
+  @Test("A path on which nothing but small pings passes never makes flows send crumbs")
+  func crumbs() {
+    let network = network(1500)
+    network.talk(0, 1, for: .seconds(20), size: Self.largest)
+    network.pathMTU = 200
+    let start = network.now
+    for _ in 0..<60 {
+      network.talk(0, 1, for: .seconds(1), size: Self.largest)
+      #expect((limit(network) ?? .max) >= 548)
+    }
+    #expect(gap(network, since: start) <= .milliseconds(6500))
+  }
+
   @Test("Loss is not taken for a narrow path", arguments: 1...10)
   func loss(seed: Int) {
     let network = VirtualNetwork.pair(.easy, .easy, seed: UInt64(seed))

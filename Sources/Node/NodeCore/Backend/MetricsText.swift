@@ -86,6 +86,14 @@ extension NodeBackend {
         metrics.add(full, labels: labels, volume[keyPath: value])
       }
     }
+    let drops = [
+      ("no_session", relay.counters.unbound), ("stranger", relay.counters.strangers),
+      ("not_authentic", relay.counters.notAuthentic), ("unproven", relay.counters.unproven),
+      ("not_sent", relay.counters.notSent), ("malformed", relay.counters.malformed),
+    ]
+    let dropped = "martlet_peer_relay_dropped_packets_total"
+    metrics.begin(dropped, .counter, help: "Counts packets that were not carried between peers.")
+    for (reason, count) in drops { metrics.add(dropped, label: ("reason", reason), count) }
     let open = relay.sessions.count(where: \.isOpen)
     let full = "tailscaled_peer_relay_endpoints"
     metrics.begin(full, .gauge, help: "Pairs of peers that this node carries packets for.")
