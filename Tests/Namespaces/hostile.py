@@ -88,8 +88,9 @@ def forgetful(lab):
         # Now and then a packet, with silence between that is longer than the NATs remember.
         one.ping(other.ip(), count=3, timeout=6)
         one.host.run("ping", "-n", "-c", "2", "-i", "6", "-W", "5", other.ip())
-        assert direct(one, other)
-        assert sent(one, "derp") + sent(other, "derp") == before, "no packet took the relay"
+        eventually("the path is direct", lambda: direct(one, other))
+        # Discovery may ask for a call over the relay; what people send does not take it.
+        assert sent(one, "derp") + sent(other, "derp") - before < 5000, (before, sent(one, "derp"), sent(other, "derp"))
         # A relay's connection is TCP, so what is idle for long is reached through it at once.
         forget(lab, "home1", "home2")
         assert one.ping(other.ip(), count=4, timeout=5).returncode == 0
